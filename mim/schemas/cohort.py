@@ -1,0 +1,55 @@
+"""The cohort's tables: one row per exam with outcome, priors and split; one per image in use."""
+
+import pyarrow as pa
+
+from mim.schemas.table import Column, Schema
+from mim.vocab import SCREENING_VIEWS, Density, Laterality, Maker, Outcome, Reason, Split
+
+TEXT = pa.string()
+
+EXAMS = Schema(
+    "cohort exams",
+    key=("exam",),
+    columns=(
+        Column("exam", TEXT, "pseudonym of the exam", False),
+        Column("woman", TEXT, "pseudonym of the woman", False),
+        Column("exam_date", pa.date32(), "day of the examination", False),
+        Column("split", TEXT, "part of the cohort; by woman", False, tuple(Split)),
+        Column("maker", TEXT, "maker of the exam's images", False, tuple(Maker)),
+        Column("site", TEXT, "screening unit"),
+        Column("age_years", pa.int32(), "age at the exam, whole years"),
+        Column("left_cancer", pa.bool_(), "cancer found in the left breast; missing: unknown"),
+        Column("right_cancer", pa.bool_(), "cancer found in the right breast; missing: unknown"),
+        Column("left_outcome", TEXT, "what became of the left breast", False, tuple(Outcome)),
+        Column("right_outcome", TEXT, "what became of the right breast", False, tuple(Outcome)),
+        Column("recalled", pa.bool_(), "the woman was recalled; missing: unknown"),
+        Column("density", TEXT, "BI-RADS density, denser breast; missing: unknown", True, tuple(Density)),
+        Column("priors", pa.list_(TEXT), "earlier exams of the woman, newest first", False),
+        Column("months_before", pa.list_(pa.float64()), "months from each prior to the exam", False),
+        Column("joined_by", TEXT, "what joined the registry's exam to its images", False),
+    ),
+)
+
+IMAGES = Schema(
+    "cohort images",
+    key=("image",),
+    columns=(
+        Column("image", TEXT, "pseudonym of the image", False),
+        Column("exam", TEXT, "pseudonym of the exam", False),
+        Column("laterality", TEXT, "side of the breast", False, tuple(Laterality)),
+        Column("view", TEXT, "projection", False, tuple(SCREENING_VIEWS)),
+        Column("maker", TEXT, "maker of the mammograph", False, tuple(Maker)),
+        Column("path", TEXT, "path below the indexed folder", False),
+    ),
+)
+
+ATTRITION = Schema(
+    "attrition",
+    key=("step", "unit", "reason"),
+    columns=(
+        Column("step", TEXT, "the step that counted: index, cohort, cache, ...", False),
+        Column("unit", TEXT, "what was counted: images, exams, women, breasts", False),
+        Column("reason", TEXT, "why left out; 'kept' for what goes on", False, ("kept", *Reason)),
+        Column("count", pa.int64(), "how many", False),
+    ),
+)

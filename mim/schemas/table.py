@@ -1,0 +1,76 @@
+"""What a table is: named, typed, documented columns, checked on reading and before writing."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mim.errors import InputError
+
+
+class TableError(InputError):
+    """A table breaks its schema. The message names the file, the column and the remedy."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its Arrow type, what it means, and whether a value may be missing.
+
+    ``values`` closes the set of allowed values; ``required`` False lets a registry table go
+    without the column.
+    """
+
+    name: str
+    type: pa.DataType
+    meaning: str
+    nullable: bool = True
+    values: tuple[str, ...] | None = None
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Schema:
+    """A table's name, columns and key (the columns that together name a row)."""
+
+    name: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    def arrow(self) -> pa.Schema:
+        """The Arrow schema, with each column's meaning in its metadata."""
+        return pa.schema(
+            [pa.field(c.name, c.type, c.nullable, {"meaning": c.meaning}) for c in self.columns],
+            {"table": self.name},
+        )
+
+    def from_rows(self, rows: list[dict[str, object]]) -> pa.Table:
+        """Rows (dictionaries; a missing key is a missing value) as a table of this schema."""
+        return pa.Table.from_pylist(rows, schema=self.arrow())
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write Parquet so that ``path`` holds either the whole table or what it held before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    pq.write_table(table, unfinished, compression="zstd")
+    unfinished.replace(path)
+
+
+def read_table(path: Path, schema: Schema) -> pa.Table:
+    """Read a Parquet table that mim wrote.
+
+    Raises:
+        TableError: the file is missing, or its columns are not those of ``schema``.
+    """
+    if not path.is_file():
+        raise TableError(f"{path}: no such file; expected the table '{schema.name}'")
+    table = pq.read_table(path)
+    wanted = schema.arrow()
+    if missing := [name for name in wanted.names if name not in table.column_names]:
+        raise TableError(
+            f"{path}: column '{missing[0]}' is missing from the table '{schema.name}'; "
+            "it was written by another version of mim: write it again"
+        )
+    return table.select(wanted.names).cast(wanted)

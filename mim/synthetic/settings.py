@@ -1,0 +1,19 @@
+"""Settings of the made-up screening programme."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class ProgrammeSettings:
+    women: int = 100
+    """Women invited."""
+    rounds: int = 3
+    """Biennial rounds; a woman attends most of them."""
+    seed: int = 1
+    """Seed of everything; the same seed gives the same bytes."""
+    shrink: int = 1
+    """Detector matrix divided by this, pixel spacing multiplied by it; 1 is the full detector."""
+    cancer_share: float = 0.03
+    """Share of women with a cancer found in or after one of their rounds; raise it for a small demo."""
+    workers: int = 0
+    """Processes that write images; 0 takes one per core."""

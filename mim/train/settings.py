@@ -1,0 +1,54 @@
+"""Settings of training."""
+
+from dataclasses import dataclass
+from enum import StrEnum, auto
+
+
+class Accelerator(StrEnum):
+    """Where training runs."""
+
+    auto = auto()
+    cpu = auto()
+    gpu = auto()
+
+
+class Precision(StrEnum):
+    """Number format of training."""
+
+    float32 = auto()
+    bfloat16 = auto()
+    float16 = auto()
+
+
+class WandbMode(StrEnum):
+    """What wandb does; a run is complete on disk without it."""
+
+    off = auto()
+    offline = auto()
+    online = auto()
+
+
+@dataclass
+class TrainSettings:
+    seed: int = 1
+    """Seed of weights, order and augmentation."""
+    epochs: int = 30
+    """Passes over the training exams."""
+    learning_rate: float = 3e-4
+    """Highest learning rate of AdamW."""
+    weight_decay: float = 0.05
+    """Weight decay of AdamW."""
+    warmup_share: float = 0.1
+    """Share of the steps in which the learning rate rises to its highest."""
+    view_loss_weight: float = 0.5
+    """Weight of the loss of each view by itself beside the breast's."""
+    accelerator: Accelerator = Accelerator.auto
+    """Where training runs."""
+    devices: int = 1
+    """Devices, or processes on the CPU."""
+    threads: int = 0
+    """CPU threads of torch; 0 leaves torch's choice."""
+    precision: Precision = Precision.float32
+    """Number format."""
+    wandb: WandbMode = WandbMode.offline
+    """What wandb does."""

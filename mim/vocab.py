@@ -1,0 +1,140 @@
+"""The words of the field: every coded value that a table, a rule or a model of mim may hold.
+
+The values are what stands in files. ``UNKNOWN`` is a value like any other: nothing is guessed.
+"""
+
+from enum import StrEnum
+
+
+class Laterality(StrEnum):
+    """Side of the imaged breast; DICOM Image Laterality (0020,0062), PS3.3 C.8.11.7."""
+
+    LEFT = "L"
+    RIGHT = "R"
+    UNKNOWN = "unknown"
+
+
+class View(StrEnum):
+    """Mammographic projection; code meanings of DICOM CID 4014, short forms of PS3.3 C.8.11.7."""
+
+    CC = "CC"
+    MLO = "MLO"
+    ML = "ML"
+    LM = "LM"
+    LMO = "LMO"
+    XCC = "XCC"
+    XCCL = "XCCL"
+    XCCM = "XCCM"
+    FB = "FB"
+    SIO = "SIO"
+    ISO = "ISO"
+    SPECIMEN = "specimen"
+    UNKNOWN = "unknown"
+
+
+class ViewModifier(StrEnum):
+    """Change to a standard projection; DICOM CID 4015."""
+
+    SPOT = "spot"
+    MAGNIFIED = "magnified"
+    CLEAVAGE = "cleavage"
+    AXILLARY_TAIL = "axillary tail"
+    ROLLED = "rolled"
+    TANGENTIAL = "tangential"
+    IMPLANT_DISPLACED = "implant displaced"
+    NIPPLE_IN_PROFILE = "nipple in profile"
+    INFRAMAMMARY_FOLD = "inframammary fold"
+    AXILLARY_TISSUE = "axillary tissue"
+
+
+class Maker(StrEnum):
+    """Maker of the mammograph; from DICOM Manufacturer (0008,0070) by a closed table."""
+
+    SIEMENS = "siemens"
+    HOLOGIC = "hologic"
+    GE = "ge"
+    PHILIPS = "philips"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+class Presentation(StrEnum):
+    """DICOM Presentation Intent Type (0008,0068): processed for reading, or the detector's raw."""
+
+    FOR_PRESENTATION = "for presentation"
+    FOR_PROCESSING = "for processing"
+    UNKNOWN = "unknown"
+
+
+class Reason(StrEnum):
+    """Why an image or an exam is left out. A row with a reason stays in its table."""
+
+    UNREADABLE = "unreadable"
+    NOT_DICOM = "not dicom"
+    NO_PIXELS = "no pixels"
+    NOT_MAMMOGRAM = "not mammogram"
+    FOR_PROCESSING = "for processing"
+    TOMOSYNTHESIS = "tomosynthesis"
+    SECONDARY_CAPTURE = "secondary capture"
+    SCOUT = "scout"
+    SPECIMEN = "specimen"
+    SPOT = "spot"
+    MAGNIFIED = "magnified"
+    NOT_SCREENING_VIEW = "not screening view"
+    VIEW_UNKNOWN = "view unknown"
+    SIDE_UNKNOWN = "side unknown"
+    DUPLICATE_IMAGE = "duplicate image"
+    REPEATED_VIEW = "repeated view"
+    DAMAGED_PIXELS = "damaged pixels"
+    UNSUPPORTED_SYNTAX = "unsupported transfer syntax"
+    BREAST_NOT_FOUND = "breast not found"
+    DECODER_DIED = "decoder died"
+    NO_REGISTRY_EXAM = "no registry exam"
+    NO_SCREENING_VIEW = "no screening view"
+
+
+class Outcome(StrEnum):
+    """What became of one breast after one exam; definitions in ``mim.cohort.labels``."""
+
+    SCREEN_DETECTED = "screen-detected cancer"
+    INTERVAL = "interval cancer"
+    NEGATIVE = "negative"
+    UNKNOWN = "unknown"
+
+
+class Density(StrEnum):
+    """BI-RADS breast density, 5th edition."""
+
+    A = "a"
+    B = "b"
+    C = "c"
+    D = "d"
+
+
+class Quality(StrEnum):
+    """Positioning grade of one image, PGMI (UK Mammography Trainers Group)."""
+
+    PERFECT = "P"
+    GOOD = "G"
+    MODERATE = "M"
+    INADEQUATE = "I"
+
+
+class Split(StrEnum):
+    """Part of the cohort that a woman, with all her exams, belongs to."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+BREASTS = (Laterality.LEFT, Laterality.RIGHT)
+
+SCREENING_VIEWS = (View.CC, View.MLO)
+
+VIEW_SLOTS = tuple((side, view) for side in BREASTS for view in SCREENING_VIEWS)
+"""Order of the ``view`` axis of every tensor: L CC, L MLO, R CC, R MLO."""
+
+SELECTION_RATES = (0.032, 0.058, 0.088, 0.111)
+"""Shares of exams selected by recall, one reader, consensus (Larsen 2022, doi
+10.1007/s00330-022-08909-x) and consensus of the Radiology: AI 2025 cohort (doi in docs)."""
