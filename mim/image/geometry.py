@@ -1,0 +1,155 @@
+"""Where the breast lies in the picture, and how it is turned."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mim.vocab import Laterality, View
+
+Mask = NDArray[np.uint8]
+Picture = NDArray[np.float32]
+
+COARSE_ROWS = 512
+"""The breast is sought in a picture of about this many rows; finer ones only cost time."""
+
+FRAME_SHARE = 0.05
+"""A white film frame is at most this share of height or width thick (CBIS-DDSM: below 2 %)."""
+
+FRAME_FILL = 0.9
+"""Share of bright pixels in the outermost line of a film frame."""
+
+FRAME_DROP = 0.3
+"""By how much that share falls behind a frame; behind a chest wall it falls slowly."""
+
+STRIP_SHARE = 0.07
+"""A body narrower than this share of the width is glow along the film's edge, or belly."""
+
+SKIN_SHARE = 0.05
+"""Skin begins at this share of the way from background to the brightest tissue."""
+
+LEAST_AREA = 0.01
+"""A breast covers at least this share of the picture."""
+
+
+class Breast(NamedTuple):
+    """The breast in a coarse picture.
+
+    ``mask`` is [rows, columns], 1 inside the breast and a narrow rim, 0 outside; ``top``,
+    ``bottom``, ``left``, ``right`` bound it (half open); ``background`` and ``brightest`` are
+    grey levels of the picture; ``chest_wall_left`` says on which side the chest wall lies.
+    """
+
+    mask: Mask
+    top: int
+    bottom: int
+    left: int
+    right: int
+    background: float
+    brightest: float
+    chest_wall_left: bool
+
+
+def coarse_step(rows: int) -> int:
+    """Every how manieth pixel is looked at when the breast is sought."""
+    return max(1, round(rows / COARSE_ROWS))
+
+
+def find_breast(picture: Picture) -> Breast | None:
+    """The largest bright body of a picture in which tissue is brighter than air.
+
+    Letters, labels and white film frames are no part of it. None where nothing is found.
+
+    Args:
+        picture: [rows, columns], any scale.
+    """
+    top, bottom, left, right = _inside_frame(picture)
+    inside = cv2.medianBlur(np.ascontiguousarray(picture[top:bottom, left:right]), 3)
+    background, brightest = _levels(inside)
+    if brightest <= background:
+        return None
+    bright = (inside > background + SKIN_SHARE * (brightest - background)).astype(np.uint8)
+    body = _largest_body(bright)
+    if body is None or body.sum() < LEAST_AREA * picture.size:
+        return None
+    mask = np.zeros(picture.shape, np.uint8)
+    mask[top:bottom, left:right] = cv2.dilate(body, _disc(7))
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    box = (int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
+    tissue = inside[body > 0]
+    return Breast(
+        mask, *box, background, float(np.percentile(tissue, 99.9)), _chest_wall_left(mask, box)
+    )
+
+
+def is_upside_down(orientation: object, laterality: Laterality, view: View) -> bool:
+    """Whether the file shows the breast upside down.
+
+    Down the columns an MLO runs to the feet and a CC to the middle of the body, by Patient
+    Orientation (0020,0020), PS3.3 C.7.6.1.1.1. Missing or odd values: not upside down.
+    """
+    values = [] if orientation is None or isinstance(orientation, str) else list(orientation)  # type: ignore[call-overload]
+    down = str(values[1])[:1] if len(values) == 2 else ""
+    if view is View.CC:
+        return laterality is not Laterality.UNKNOWN and down == laterality.value
+    return down == "H"
+
+
+def _inside_frame(picture: Picture) -> tuple[int, int, int, int]:
+    """Bounds without the bright, thin lines along the edges that scanned film brings."""
+    low, high = np.percentile(picture, [1.0, 99.0])
+    bright = picture > low + 0.3 * (high - low)
+    top, bottom = _frame_thickness(bright), _frame_thickness(bright[::-1])
+    left, right = _frame_thickness(bright.T), _frame_thickness(bright.T[::-1])
+    return top, picture.shape[0] - bottom, left, picture.shape[1] - right
+
+
+def _frame_thickness(bright: NDArray[np.bool_]) -> int:
+    """Lines to cut from the start: until the share of bright pixels has settled."""
+    fill = bright[: max(3, int(FRAME_SHARE * len(bright)))].mean(axis=1)
+    if fill[0] < FRAME_FILL or fill[0] - fill[-1] < FRAME_DROP:
+        return 0
+    return int(np.argmax(fill <= fill[-1] + 0.05)) + 1
+
+
+def _levels(picture: Picture) -> tuple[float, float]:
+    """Grey level of the background and of bright tissue.
+
+    The background is the most frequent level of the darkest quarter of the range; air behind a
+    breast is flat while tissue is spread.
+    """
+    low, high = (float(v) for v in np.percentile(picture, [0.5, 99.5]))
+    dark = picture[picture <= low + 0.25 * (high - low)]
+    if high <= low or not dark.size:
+        return low, high
+    counts, edges = np.histogram(dark, bins=64)
+    peak = int(np.argmax(counts))
+    return float(edges[peak] + edges[peak + 1]) / 2, high
+
+
+def _largest_body(bright: Mask) -> Mask | None:
+    width = max(3, round(STRIP_SHARE * bright.shape[1]))
+    # OpenCV takes what lies beyond the edge for bright; a dark margin says otherwise.
+    margin = cv2.copyMakeBorder(bright, 0, 0, width, width, cv2.BORDER_CONSTANT, value=0)
+    opened = cv2.morphologyEx(margin, cv2.MORPH_OPEN, np.ones((1, width), np.uint8))
+    opened = cv2.morphologyEx(opened[:, width:-width], cv2.MORPH_OPEN, _disc(5))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
+    if count < 2:
+        return None
+    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    body = (labels == largest).astype(np.uint8)
+    contours, _ = cv2.findContours(body, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return np.asarray(cv2.drawContours(body, contours, -1, 1, cv2.FILLED))
+
+
+def _chest_wall_left(mask: Mask, box: tuple[int, int, int, int]) -> bool:
+    """The chest wall is where the breast is tall, the nipple where it is not."""
+    top, bottom, left, right = box
+    heights = mask[top:bottom, left:right].sum(axis=0, dtype=np.int64)
+    edge = max(1, len(heights) // 10)
+    return bool(heights[:edge].sum() >= heights[-edge:].sum())
+
+
+def _disc(size: int) -> Mask:
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
