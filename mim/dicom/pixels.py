@@ -49,8 +49,9 @@ def _native(data: bytes, dataset: Dataset) -> Pixels:
     if len(data) < wanted:
         raise PixelError(Reason.DAMAGED_PIXELS, f"{len(data)} of {wanted} bytes of pixels")
     dtype = np.dtype(f"{order}u{dataset.BitsAllocated // 8}")
-    native = np.frombuffer(data, dtype, dataset.Rows * dataset.Columns)
-    return native.astype(dtype.newbyteorder("="), copy=False)
+    native: Pixels = np.frombuffer(data, dtype, dataset.Rows * dataset.Columns)
+    in_order: Pixels = native.astype(dtype.newbyteorder("="), copy=False)
+    return in_order
 
 
 def _run_length(frame: bytes, dataset: Dataset) -> Pixels:
@@ -60,13 +61,15 @@ def _run_length(frame: bytes, dataset: Dataset) -> Pixels:
 
 def _jpeg(frame: bytes, dataset: Dataset) -> Pixels:
     _require_end_marker(frame)
-    return imagecodecs.jpeg8_decode(frame)
+    decoded: Pixels = imagecodecs.jpeg8_decode(frame)
+    return decoded
 
 
 def _jpeg_lossless(frame: bytes, dataset: Dataset) -> Pixels:
     # Differences taken modulo 2^P, as some makers write them, leave bits above P.
     decoded = _jpeg(frame, dataset)
-    return decoded & decoded.dtype.type((1 << dataset.BitsStored) - 1)
+    kept: Pixels = decoded & decoded.dtype.type((1 << dataset.BitsStored) - 1)
+    return kept
 
 
 def _jpeg_ls(frame: bytes, dataset: Dataset) -> Pixels:
@@ -197,4 +200,5 @@ def _stored_values(pixels: Pixels, dataset: Dataset, encapsulated: bool) -> Pixe
     if not signed:
         return unsigned
     shift = full - bits
-    return (unsigned << shift).view(f"i{pixels.dtype.itemsize}") >> shift
+    extended: Pixels = (unsigned << shift).view(f"i{pixels.dtype.itemsize}") >> shift
+    return extended

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.multival import MultiValue
 
 from mim.vocab import Laterality, View
 
@@ -65,7 +66,9 @@ def find_breast(picture: Picture) -> Breast | None:
         picture: [rows, columns], any scale.
     """
     top, bottom, left, right = _inside_frame(picture)
-    inside = cv2.medianBlur(np.ascontiguousarray(picture[top:bottom, left:right]), 3)
+    inside = np.asarray(
+        cv2.medianBlur(np.ascontiguousarray(picture[top:bottom, left:right]), 3), np.float32
+    )
     background, brightest = _levels(inside)
     if brightest <= background:
         return None
@@ -89,7 +92,7 @@ def is_upside_down(orientation: object, laterality: Laterality, view: View) -> b
     Down the columns an MLO runs to the feet and a CC to the middle of the body, by Patient
     Orientation (0020,0020), PS3.3 C.7.6.1.1.1. Missing or odd values: not upside down.
     """
-    values = [] if orientation is None or isinstance(orientation, str) else list(orientation)  # type: ignore[call-overload]
+    values = list(orientation) if isinstance(orientation, MultiValue | list) else []
     down = str(values[1])[:1] if len(values) == 2 else ""
     if view is View.CC:
         return laterality is not Laterality.UNKNOWN and down == laterality.value

@@ -1,5 +1,8 @@
 """The cohort's tables: one row per exam with outcome, priors and split; one per image in use."""
 
+from collections import Counter
+from collections.abc import Iterable
+
 import pyarrow as pa
 
 from mim.schemas.table import Column, Schema
@@ -23,9 +26,17 @@ EXAMS = Schema(
         Column("left_outcome", TEXT, "what became of the left breast", False, tuple(Outcome)),
         Column("right_outcome", TEXT, "what became of the right breast", False, tuple(Outcome)),
         Column("recalled", pa.bool_(), "the woman was recalled; missing: unknown"),
-        Column("density", TEXT, "BI-RADS density, denser breast; missing: unknown", True, tuple(Density)),
+        Column(
+            "density",
+            TEXT,
+            "BI-RADS density, denser breast; missing: unknown",
+            True,
+            tuple(Density),
+        ),
         Column("priors", pa.list_(TEXT), "earlier exams of the woman, newest first", False),
-        Column("months_before", pa.list_(pa.float64()), "months from each prior to the exam", False),
+        Column(
+            "months_before", pa.list_(pa.float64()), "months from each prior to the exam", False
+        ),
         Column("joined_by", TEXT, "what joined the registry's exam to its images", False),
     ),
 )
@@ -49,7 +60,23 @@ ATTRITION = Schema(
     columns=(
         Column("step", TEXT, "the step that counted: index, cohort, cache, ...", False),
         Column("unit", TEXT, "what was counted: images, exams, women, breasts", False),
-        Column("reason", TEXT, "why left out; 'kept' for what goes on", False, ("kept", *Reason)),
+        Column(
+            "reason",
+            TEXT,
+            "why left out; 'kept' for what goes on, 'no image' for an exam that has none",
+            False,
+            ("kept", "no image", *Reason),
+        ),
         Column("count", pa.int64(), "how many", False),
     ),
 )
+
+
+def attrition_rows(step: str, unit: str, reasons: Iterable[str | None]) -> list[dict[str, object]]:
+    """Rows of the attrition table from each item's reason; None is kept, the rest by frequency."""
+    counts = Counter(reasons)
+    left_out = [(str(reason), n) for reason, n in counts.most_common() if reason is not None]
+    return [
+        {"step": step, "unit": unit, "reason": reason, "count": n}
+        for reason, n in [("kept", counts[None]), *left_out]
+    ]

@@ -39,7 +39,13 @@ READINGS = Schema(
         Column("exam_id", TEXT, "the exam read", False),
         Column("reader", TEXT, "pseudonym of the reader", False),
         Column("breast", TEXT, "side read", False, tuple(BREASTS)),
-        Column("score", pa.int32(), "1 (negative) to 5 (cancer); 2 or more is positive", False),
+        Column(
+            "score",
+            pa.int32(),
+            "1 (negative) to 5 (cancer); 2 or more is positive",
+            False,
+            ("1", "2", "3", "4", "5"),
+        ),
     ),
 )
 

@@ -1,8 +1,11 @@
 """What a table is: named, typed, documented columns, checked on reading and before writing."""
 
+import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -74,3 +77,24 @@ def read_table(path: Path, schema: Schema) -> pa.Table:
             "it was written by another version of mim: write it again"
         )
     return table.select(wanted.names).cast(wanted)
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Write JSON so that ``path`` holds either the whole file or what it held before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    unfinished.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object that mim wrote.
+
+    Raises:
+        InputError: the file is missing or no JSON.
+    """
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable ({error}); write its folder again") from error
+    return found

@@ -1,31 +1,31 @@
 """Settings of training."""
 
 from dataclasses import dataclass
-from enum import StrEnum, auto
+from enum import StrEnum
 
 
 class Accelerator(StrEnum):
     """Where training runs."""
 
-    auto = auto()
-    cpu = auto()
-    gpu = auto()
+    auto = "auto"
+    cpu = "cpu"
+    gpu = "gpu"
 
 
 class Precision(StrEnum):
     """Number format of training."""
 
-    float32 = auto()
-    bfloat16 = auto()
-    float16 = auto()
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
 
 
 class WandbMode(StrEnum):
     """What wandb does; a run is complete on disk without it."""
 
-    off = auto()
-    offline = auto()
-    online = auto()
+    off = "off"
+    offline = "offline"
+    online = "online"
 
 
 @dataclass
@@ -44,8 +44,6 @@ class TrainSettings:
     """Weight of the loss of each view by itself beside the breast's."""
     accelerator: Accelerator = Accelerator.auto
     """Where training runs."""
-    devices: int = 1
-    """Devices, or processes on the CPU."""
     threads: int = 0
     """CPU threads of torch; 0 leaves torch's choice."""
     precision: Precision = Precision.float32

@@ -1,0 +1,171 @@
+"""Exams with their priors as tensors."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mim.data.augment import Augment
+from mim.data.cache import Cache
+from mim.data.sampler import Draw
+from mim.schemas.cohort import EXAMS, IMAGES
+from mim.schemas.table import read_table
+from mim.vocab import VIEW_SLOTS, Laterality, Outcome, Split, View
+
+
+class Exam(NamedTuple):
+    """One exam of the cohort with what is known of it, and its images by slot.
+
+    ``slots`` has one pseudonym, or None, for each of ``vocab.VIEW_SLOTS``; ``cancer`` and
+    ``outcome`` are left, right; ``cancer`` is None where unknown.
+    """
+
+    exam: str
+    woman: str
+    maker: str
+    split: Split
+    slots: tuple[str | None, ...]
+    cancer: tuple[bool | None, bool | None]
+    outcome: tuple[Outcome, Outcome]
+    priors: tuple[str, ...]
+    months_before: tuple[float, ...]
+
+
+class ExamBatch(NamedTuple):
+    """What the model learns from.
+
+    ``time`` is 0 for the exam itself, then its priors, newest first; ``view`` is the order of
+    ``vocab.VIEW_SLOTS``; ``breast`` is left, right.
+    """
+
+    images: Tensor
+    """uint16 [exam, time, view, 1, height, width], 0 black to 65535 white; 0 where absent."""
+    present: Tensor
+    """bool [exam, time, view], whether there is an image."""
+    months: Tensor
+    """float32 [exam, time], months before the exam; 0 for the exam itself and where absent."""
+    cancer: Tensor
+    """float32 [exam, breast], 1 cancer, 0 none; 0 where unknown."""
+    known: Tensor
+    """bool [exam, breast], whether ``cancer`` is known and the breast has an image."""
+    exam: Tensor
+    """int64 [exam], place in the dataset."""
+
+
+class Exams:
+    """The exams of a cohort whose images are in the cache, by pseudonym.
+
+    Exams none of whose images could be prepared are left out and counted in ``without_image``.
+    """
+
+    def __init__(self, cohort: Path, cache: Cache) -> None:
+        slots: dict[str, list[str | None]] = {}
+        for row in read_table(cohort / "images.parquet", IMAGES).to_pylist():
+            slot = VIEW_SLOTS.index((Laterality(row["laterality"]), View(row["view"])))
+            views = slots.setdefault(row["exam"], [None] * len(VIEW_SLOTS))
+            if row["image"] in cache:
+                views[slot] = row["image"]
+        rows = read_table(cohort / "exams.parquet", EXAMS).to_pylist()
+        exams = [_exam(row, tuple(slots.get(row["exam"], ()))) for row in rows]
+        self._exams = {exam.exam: exam for exam in exams if any(exam.slots)}
+        self.without_image = len(exams) - len(self._exams)
+
+    def __iter__(self) -> Iterator[Exam]:
+        return iter(self._exams.values())
+
+    def get(self, exam: str) -> Exam | None:
+        """An exam by its pseudonym; None where none of its images is in the cache."""
+        return self._exams.get(exam)
+
+
+def _exam(row: dict[str, object], slots: tuple[str | None, ...]) -> Exam:
+    return Exam(
+        exam=str(row["exam"]),
+        woman=str(row["woman"]),
+        maker=str(row["maker"]),
+        split=Split(str(row["split"])),
+        slots=slots,
+        cancer=(row["left_cancer"], row["right_cancer"]),  # type: ignore[arg-type]
+        outcome=(Outcome(str(row["left_outcome"])), Outcome(str(row["right_outcome"]))),
+        priors=tuple(row["priors"]),  # type: ignore[arg-type]
+        months_before=tuple(row["months_before"]),  # type: ignore[arg-type]
+    )
+
+
+class ExamDataset(Dataset[ExamBatch]):
+    """Whole batches of exams, decoded into one buffer.
+
+    Args:
+        exams: the exams to draw from, in order.
+        everyone: the cohort's exams, in which priors are looked up.
+        times: length of the time axis: the exam and its most priors.
+        augment: change of each image; None leaves images as they are.
+    """
+
+    def __init__(
+        self,
+        exams: Sequence[Exam],
+        everyone: Exams,
+        cache: Cache,
+        times: int,
+        augment: Augment | None,
+    ) -> None:
+        self.exams = list(exams)
+        self._everyone = everyone
+        self._cache = cache
+        self._times = times
+        self._augment = augment
+
+    def __len__(self) -> int:
+        return len(self.exams)
+
+    def __getitem__(self, draws: list[Draw]) -> ExamBatch:
+        shape = (len(draws), self._times, len(VIEW_SLOTS))
+        recipe = self._cache.recipe
+        images = np.zeros((*shape, 1, recipe.height, recipe.width), np.uint16)
+        present = np.zeros(shape, bool)
+        months = np.zeros(shape[:2], np.float32)
+        for place, draw in enumerate(draws):
+            self._fill(
+                self.exams[draw.exam], draw.seed, images[place], present[place], months[place]
+            )
+        exams = [self.exams[draw.exam] for draw in draws]
+        cancer = np.array([[bool(c) for c in exam.cancer] for exam in exams], np.float32)
+        known = np.array([[c is not None for c in exam.cancer] for exam in exams])
+        seen = present[:, 0].reshape(len(draws), 2, -1).any(-1)
+        return ExamBatch(
+            images=torch.from_numpy(images),
+            present=torch.from_numpy(present),
+            months=torch.from_numpy(months),
+            cancer=torch.from_numpy(cancer),
+            known=torch.from_numpy(known & seen),
+            exam=torch.tensor([draw.exam for draw in draws]),
+        )
+
+    def _fill(
+        self,
+        exam: Exam,
+        seed: int,
+        images: np.ndarray,
+        present: np.ndarray,
+        months: np.ndarray,
+    ) -> None:
+        found = [
+            (self._everyone.get(prior), gap)
+            for prior, gap in zip(exam.priors, exam.months_before, strict=True)
+        ]
+        timeline = [(exam, 0.0), *((prior, gap) for prior, gap in found if prior is not None)]
+        for time, (at, gap) in enumerate(timeline[: self._times]):
+            months[time] = gap
+            for view, image in enumerate(at.slots):
+                if image is None:
+                    continue
+                pixels = self._cache.read(image)
+                if self._augment is not None:
+                    pixels = self._augment(pixels, seed + time * len(VIEW_SLOTS) + view)
+                images[time, view, 0] = pixels
+                present[time, view] = True

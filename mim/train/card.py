@@ -1,0 +1,113 @@
+"""``run.json``: what a run is made of, in words that outlive it."""
+
+import platform
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mim.data.datamodule import ExamData
+from mim.data.settings import DataSettings
+from mim.errors import InputError
+from mim.model.settings import ModelSettings
+from mim.schemas.table import read_json, write_json
+from mim.train.settings import TrainSettings
+
+PACKAGES = ("mim", "torch", "torchvision", "pytorch-lightning", "timm", "numpy", "albumentations")
+
+
+@dataclass
+class RunCard:
+    """Everything a run depends on.
+
+    ``settings`` holds data, model and train; ``recipe`` the recipe's fields; ``priors`` how
+    priors were found; ``training`` counts of what was learnt from; ``note`` what must be said
+    wherever a figure of this run stands.
+    """
+
+    cohort: str
+    cache: str
+    note: str
+    settings: dict[str, Any]
+    recipe: dict[str, Any]
+    fingerprint: str
+    priors: dict[str, Any]
+    training: dict[str, Any]
+    versions: dict[str, str]
+
+    @classmethod
+    def read(cls, run: Path) -> "RunCard":
+        """The card of a run folder; ``InputError`` where there is none."""
+        if not (run / "run.json").is_file():
+            raise InputError(f"{run}: no run.json here; expected a folder that 'mim train' wrote")
+        return cls(**read_json(run / "run.json"))
+
+    def best_weights(self, run: Path) -> Mapping[str, Tensor]:
+        """Weights of the best checkpoint."""
+        path = run / "checkpoints" / "best.ckpt"
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; the run has no whole epoch yet, train it on")
+        weights: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)[
+            "state_dict"
+        ]
+        return weights
+
+    def require_recipe(self, fingerprint: str) -> None:
+        """Refuse images of another recipe than the run was trained on."""
+        if fingerprint != self.fingerprint:
+            raise InputError(
+                f"{self.cache}: recipe {fingerprint}, but the run was trained on "
+                f"{self.fingerprint}; use the cache it was trained on"
+            )
+
+
+def make_card(
+    cohort: Path, exams: ExamData, data: DataSettings, model: ModelSettings, train: TrainSettings
+) -> RunCard:
+    """The card of a run about to start."""
+    return RunCard(
+        cohort=str(cohort.resolve()),
+        cache=str(exams.cache.folder.resolve()),
+        note=str(read_json(cohort / "cohort.json").get("note") or ""),
+        settings={"data": asdict(data), "model": asdict(model), "train": asdict(train)},
+        recipe=asdict(exams.cache.recipe),
+        fingerprint=exams.cache.fingerprint,
+        priors=exams.priors,
+        training=_counts(exams),
+        versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+    )
+
+
+def claim(out: Path, card: RunCard) -> None:
+    """Take a new folder for a run, or go on with the same run.
+
+    Raises:
+        InputError: the folder holds a run of other settings or data.
+    """
+    path = out / "run.json"
+    if path.exists():
+        found = RunCard.read(out)
+        differing = [key for key, value in asdict(card).items() if getattr(found, key) != value]
+        if differing:
+            raise InputError(
+                f"{out}: holds a run with other {', '.join(differing)}; choose another out"
+            )
+    write_json(path, asdict(card))
+
+
+def _counts(exams: ExamData) -> dict[str, Any]:
+    trained = exams.training_exams
+    breasts = [cancer for exam in trained for cancer in exam.cancer if cancer is not None]
+    return {
+        "women": len({exam.woman for exam in trained}),
+        "exams": len(trained),
+        "exams_with_prior": sum(bool(exam.priors) for exam in trained),
+        "breasts": len(breasts),
+        "cancers": sum(breasts),
+        "exams_by_maker": dict(Counter(exam.maker for exam in trained)),
+    }
