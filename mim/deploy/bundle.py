@@ -1,0 +1,139 @@
+"""A bundle: the model, what it needs, and proof that it still does what it did.
+
+``bundle.json`` says how images are prepared, what the scores mean, where the thresholds lie and
+what was learnt from; ``model.onnx`` is the model; ``golden.npz`` holds a case with its answers.
+Loading checks all of it before the first exam is scored.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from mim.cohort.settings import PriorSettings
+from mim.errors import InputError
+from mim.image.phantom import phantom
+from mim.image.recipe import fingerprint, prepare_stored
+from mim.image.settings import RecipeSettings
+from mim.schemas.table import read_json
+from mim.vocab import Laterality, View
+
+FORMAT = 1
+"""Version of the bundle's layout."""
+
+TOLERANCE = 1e-4
+"""Largest difference of a score between PyTorch and ONNX, and from the golden case."""
+
+PIXEL_TOLERANCE = 16
+"""Largest mean difference of prepared pixels, of 65535: rounding of another OpenCV build."""
+
+Inputs = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified model.
+
+    ``thresholds`` are exam scores by selection rate; ``about`` is all of ``bundle.json``.
+    """
+
+    recipe: RecipeSettings
+    priors: PriorSettings
+    thresholds: dict[float, float]
+    about: dict[str, Any]
+    session: onnxruntime.InferenceSession
+
+    def score(self, inputs: Inputs) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Scores of breasts [exam, breast] and exams [exam], 0 to 1.
+
+        ``inputs`` holds ``images`` uint16 [exam, time, view, 1, height, width], ``present`` bool
+        [exam, time, view] and ``months`` float32 [exam, time]; at least one view is present.
+        """
+        breasts, exams = self.session.run(["breast_score", "exam_score"], inputs)
+        return breasts, exams
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Load a bundle and prove it.
+
+    Raises:
+        InputError: a file is missing or changed, the recipe is not the one the model was trained
+            with, or the golden case gives other scores.
+    """
+    about = read_json(folder / "bundle.json")
+    if about.get("format") != FORMAT:
+        raise InputError(f"{folder}: bundle format {about.get('format')}, this mim reads {FORMAT}")
+    for name, checksum in about["files"].items():
+        if not (folder / name).is_file():
+            raise InputError(f"{folder / name}: no such file; export the bundle again")
+        if file_checksum(folder / name) != checksum:
+            raise InputError(f"{folder / name}: changed since export; export the bundle again")
+    recipe = RecipeSettings(**about["recipe"])
+    if fingerprint(recipe) != about["fingerprint"]:
+        raise InputError(
+            f"{folder}: made with recipe {about['fingerprint']}, this mim prepares images by "
+            f"{fingerprint(recipe)}; install mim {about['versions']['mim']} or export again"
+        )
+    session = onnxruntime.InferenceSession(
+        folder / "model.onnx", providers=["CPUExecutionProvider"]
+    )
+    if session.get_modelmeta().custom_metadata_map.get("fingerprint") != about["fingerprint"]:
+        raise InputError(f"{folder}: model.onnx belongs to another bundle; export it again")
+    thresholds = {t["selection_rate"]: t["threshold"] for t in about["thresholds"]}
+    bundle = Bundle(recipe, PriorSettings(**about["priors"]), thresholds, about, session)
+    _prove(bundle, folder / "golden.npz")
+    return bundle
+
+
+def file_checksum(path: Path) -> str:
+    """BLAKE2b of a file's bytes, 128 bits, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def golden_inputs(recipe: RecipeSettings, times: int, exams: int = 2) -> Inputs:
+    """A made-up case: blocks of grey, one exam with views missing, one without a prior."""
+    random = np.random.default_rng(20)
+    shape = (exams, times, 4)
+    blocks = random.integers(0, 65536, (*shape, 1, 16, 8), dtype=np.uint16)
+    tall, wide = -(-recipe.height // 16), -(-recipe.width // 8)
+    images = blocks.repeat(tall, axis=-2).repeat(wide, axis=-1)
+    present = np.ones(shape, bool)
+    present[0, 0, 1:] = False
+    present[1, 1:] = False
+    months = np.zeros((exams, times), np.float32)
+    months[:, 1:] = 24.0 * np.arange(1, times)
+    images = images[..., : recipe.height, : recipe.width]
+    images = np.where(present[..., None, None, None], images, np.uint16(0))
+    return {"images": images, "present": present, "months": months * present.any(-1)}
+
+
+def prepared_phantom(recipe: RecipeSettings) -> NDArray[np.uint16]:
+    """The phantom by a recipe."""
+    return prepare_stored(phantom(), Laterality.RIGHT, View.CC, recipe).pixels
+
+
+def _prove(bundle: Bundle, golden: Path) -> None:
+    with np.load(golden, allow_pickle=False) as case:
+        inputs = {name: case[name] for name in ("images", "present", "months")}
+        breasts, exams = bundle.score(inputs)
+        worst = max(
+            float(np.abs(breasts - case["breast_score"]).max()),
+            float(np.abs(exams - case["exam_score"]).max()),
+        )
+        if not worst <= TOLERANCE:
+            raise InputError(
+                f"{golden}: the golden case scores {worst:.2g} off, more than {TOLERANCE}; "
+                "this ONNX Runtime does not run the model as it was exported"
+            )
+        wanted = case["phantom"].astype(np.float64)
+        off = float(np.abs(prepared_phantom(bundle.recipe) - wanted).mean())
+        if not off <= PIXEL_TOLERANCE:
+            raise InputError(
+                f"{golden}: the phantom is prepared {off:.0f} of 65535 off; this OpenCV prepares "
+                "images otherwise than in training"
+            )

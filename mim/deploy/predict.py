@@ -1,0 +1,93 @@
+"""Scores of every exam in a DICOM folder, by a bundle and without PyTorch.
+
+``predictions.parquet`` and ``predictions.json`` hold a row for each exam, scored or with a
+reason; ``contact.png`` shows what the model saw. They name studies by their Study Instance UID:
+they belong to the hospital whose images they are about.
+"""
+
+import secrets
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mim.deploy.bundle import Bundle, load_bundle
+from mim.deploy.exams import Assembled, Assembler, Study, studies
+from mim.dicom.index import scan
+from mim.dicom.settings import IndexSettings
+from mim.image.contact import contact_sheet
+from mim.schemas.scores import PREDICTIONS
+from mim.schemas.table import write_json, write_table
+from mim.vocab import VIEW_SLOTS, Reason
+
+EXAMS_SHOWN = 4
+
+
+def predict(bundle: Path, source: Path, out: Path, overrides: Path | None) -> int:
+    """Score the exams below ``source``; returns how many could not be scored.
+
+    Older exams of a woman in the folder serve as priors, and are scored themselves.
+
+    Raises:
+        InputError: the bundle does not prove itself, or the folder holds no file.
+    """
+    loaded = load_bundle(bundle)
+    settings = IndexSettings(overrides=str(overrides) if overrides else None)
+    found = studies(scan(source, settings, secrets.token_bytes(32)))
+    assembler = Assembler(source, loaded.recipe, loaded.priors)
+    rows = []
+    for place, study in enumerate(tqdm(found, desc="predict", unit="exam")):
+        assembled = assembler.assemble(study)
+        rows.append(_row(loaded, study, assembled))
+        if place < EXAMS_SHOWN:
+            _show(assembled, out / f"inputs-{place + 1}.png")
+    write_table(PREDICTIONS.from_rows(rows), out / "predictions.parquet")
+    write_json(
+        out / "predictions.json",
+        {
+            "model": {key: loaded.about[key] for key in ("fingerprint", "score", "note")},
+            "thresholds": loaded.about["thresholds"],
+            "exams": rows,
+        },
+    )
+    return sum(row["reason"] is not None for row in rows)
+
+
+def _row(bundle: Bundle, study: Study, assembled: Assembled) -> dict[str, object]:
+    detail = "; ".join(f"{path}: {why} ({reason})" for path, reason, why in assembled.left_out)
+    row: dict[str, object] = {
+        "study_uid": study.study_uid,
+        "left_score": None,
+        "right_score": None,
+        "exam_score": None,
+        "selected_at": [],
+        "images": assembled.images,
+        "priors": assembled.priors,
+        "reason": None,
+        "detail": detail or None,
+    }
+    if assembled.inputs is None:
+        reasons = {reason for _, reason, _ in assembled.left_out}
+        return row | {"reason": reasons.pop() if len(reasons) == 1 else Reason.NO_SCREENING_VIEW}
+    breasts, exams = bundle.score(assembled.inputs)
+    seen = assembled.inputs["present"][0, 0].reshape(2, -1).any(-1)
+    exam = float(exams[0])
+    return row | {
+        "left_score": float(breasts[0, 0]) if seen[0] else None,
+        "right_score": float(breasts[0, 1]) if seen[1] else None,
+        "exam_score": exam,
+        "selected_at": [rate for rate, limit in bundle.thresholds.items() if exam >= limit],
+    }
+
+
+def _show(assembled: Assembled, path: Path) -> None:
+    if assembled.inputs is None:
+        return
+    images, present = assembled.inputs["images"][0], assembled.inputs["present"][0]
+    tiles, titles = [], []
+    for time, months in enumerate(assembled.inputs["months"][0]):
+        for view, (side, projection) in enumerate(VIEW_SLOTS):
+            there = bool(present[time, view])
+            when = f" -{months:.0f} mo" if time else ""
+            tiles.append(images[time, view, 0] if there else None)
+            titles.append(f"{side} {projection}{when}" if there else "absent")
+    contact_sheet(tiles, titles, path, columns=len(VIEW_SLOTS))

@@ -1,0 +1,154 @@
+"""From a run folder to a bundle that a hospital can trust."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from mim.data.datamodule import ExamData
+from mim.data.settings import DataSettings
+from mim.deploy.bundle import (
+    FORMAT,
+    TOLERANCE,
+    Inputs,
+    file_checksum,
+    golden_inputs,
+    load_bundle,
+    prepared_phantom,
+)
+from mim.errors import InputError
+from mim.evaluate.operating import selection_thresholds
+from mim.export.onnx import OPSET, largest_difference, run_torch, write_onnx
+from mim.image.settings import RecipeSettings
+from mim.model.exam import ExamModel
+from mim.schemas.scores import SCORES
+from mim.schemas.table import read_table, write_json
+from mim.train.card import RunCard
+from mim.train.run import load_task
+from mim.vocab import Split
+
+SCORE = (
+    "0 to 1; higher means more likely that the breast has a cancer found at this screening exam "
+    "or before the next one is due (screen-detected or interval). Not calibrated."
+)
+
+REAL_EXAMS = 4
+
+
+def write_bundle(run: Path, out: Path) -> None:
+    """Export a run's best checkpoint, compare it with PyTorch, and load it as a hospital would.
+
+    Raises:
+        InputError: ``run`` is no finished run, ``out`` holds something else, or ONNX Runtime and
+            PyTorch differ by more than ``TOLERANCE``.
+    """
+    _require_free(out)
+    task, card = load_task(run)
+    recipe = RecipeSettings(**card.recipe)
+    times = 1 + int(card.priors["most"])
+    unfinished = out.with_name(f".{out.name}.{os.getpid()}.unfinished")
+    unfinished.mkdir(parents=True)
+    try:
+        model = unfinished / "model.onnx"
+        example = golden_inputs(recipe, times=max(2, times), exams=max(2, times) + 1)
+        write_onnx(task.model, example, model, {"fingerprint": card.fingerprint, "note": card.note})
+        cases = [*_patterns(golden_inputs(recipe, times)), *_real(card)]
+        worst = largest_difference(task.model, model, cases)
+        if not worst <= TOLERANCE:
+            raise InputError(
+                f"{run}: ONNX Runtime and PyTorch differ by {worst:.2g}, more than {TOLERANCE}; "
+                f"the encoder {card.settings['model']['encoder']} does not export faithfully"
+            )
+        _write_golden(task.model, recipe, times, unfinished / "golden.npz")
+        _write_about(run, card, unfinished, worst, len(cases))
+        load_bundle(unfinished)
+        if out.exists():
+            shutil.rmtree(out)
+        unfinished.replace(out)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    print(f"ONNX and PyTorch differ by at most {worst:.1g} over {len(cases)} cases")
+
+
+def _require_free(out: Path) -> None:
+    if out.exists() and not (out / "bundle.json").is_file() and any(out.iterdir()):
+        raise InputError(f"out={out}: holds files that are no bundle; choose another folder")
+
+
+def _patterns(full: Inputs) -> Iterator[Inputs]:
+    """Cases of every kind of absence, from the golden case with all its images there."""
+    exams, times, views = full["present"].shape
+    images = np.random.default_rng(7).integers(0, 65536, full["images"].shape, dtype=np.uint16)
+    everything = np.ones((exams, times, views), bool)
+    yield {**full, "images": images, "present": everything}
+    yield full
+    for view in range(views):
+        single = np.zeros_like(everything)
+        single[:, 0, view] = True
+        yield {**full, "images": images, "present": single}
+    without_priors = everything.copy()
+    without_priors[:, 1:] = False
+    yield {**full, "images": images, "present": without_priors}
+    yield {
+        "images": images[:1, :1],
+        "present": everything[:1, :1],
+        "months": full["months"][:1, :1],
+    }
+
+
+def _real(card: RunCard) -> list[Inputs]:
+    """Validation exams as training saw them; they stay out of the bundle."""
+    exams = ExamData(Path(card.cohort), Path(card.cache), DataSettings(batch_size=1), seed=0)
+    dataset = exams.dataset(Split.VALIDATION)
+    return [
+        {
+            "images": batch.images.numpy(),
+            "present": batch.present.numpy(),
+            "months": batch.months.numpy(),
+        }
+        for batch in islice(exams.loader(dataset), REAL_EXAMS)
+    ]
+
+
+def _write_golden(model: ExamModel, recipe: RecipeSettings, times: int, path: Path) -> None:
+    inputs = golden_inputs(recipe, times)
+    breasts, exams = run_torch(model, inputs)
+    np.savez_compressed(
+        path,
+        breast_score=breasts,
+        exam_score=exams,
+        phantom=prepared_phantom(recipe),
+        **inputs,  # type: ignore[arg-type]
+    )
+
+
+def _write_about(run: Path, card: RunCard, folder: Path, worst: float, cases: int) -> None:
+    scores = read_table(run / "scores" / f"{Split.VALIDATION}.parquet", SCORES)
+    exporters = {name: version(name) for name in ("onnx", "onnxscript", "onnxruntime")}
+    about = {
+        "format": FORMAT,
+        "fingerprint": card.fingerprint,
+        "recipe": card.recipe,
+        "priors": card.priors,
+        "inputs": {
+            "images": "uint16 [exam, time, view, 1, height, width]; 0 where absent",
+            "present": "bool [exam, time, view]",
+            "months": "float32 [exam, time]; months before the exam, newest prior first",
+            "view": ["L CC", "L MLO", "R CC", "R MLO"],
+            "breast": ["L", "R"],
+        },
+        "score": SCORE,
+        "thresholds": [asdict(threshold) for threshold in selection_thresholds(scores)],
+        "note": card.note,
+        "training": card.training,
+        "settings": card.settings,
+        "versions": card.versions | exporters | {"opset": str(OPSET)},
+        "parity": {"largest_difference": worst, "cases": cases, "tolerance": TOLERANCE},
+        "files": {name: file_checksum(folder / name) for name in ("model.onnx", "golden.npz")},
+    }
+    write_json(folder / "bundle.json", about)

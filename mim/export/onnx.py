@@ -1,0 +1,69 @@
+"""The model as ONNX, and how far ONNX Runtime is from PyTorch."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mim.deploy.bundle import Inputs
+from mim.model.exam import ExamModel, ExamScorer
+
+OPSET = 20
+"""At 23 ONNX Runtime's Attention operator refuses some masks."""
+
+INPUTS = ("images", "present", "months")
+OUTPUTS = ("breast_score", "exam_score")
+
+
+def write_onnx(model: ExamModel, example: Inputs, path: Path, metadata: dict[str, str]) -> None:
+    """Write the scoring model with a dynamic number of exams and of times.
+
+    ``example`` must hold more than one exam and more than one time, or the exporter freezes them
+    without a word.
+    """
+    exams, times = example["present"].shape[:2]
+    if exams < 2 or times < 2 or exams == times:
+        raise ValueError(f"an example of {exams} exams and {times} times would freeze the axes")
+    dynamic = {0: "exam", 1: "time"}
+    program = torch.onnx.export(
+        ExamScorer(model).eval(),
+        _tensors(example),
+        dynamo=True,
+        opset_version=OPSET,
+        external_data=False,
+        input_names=INPUTS,
+        output_names=OUTPUTS,
+        dynamic_shapes={name: dynamic for name in INPUTS},
+        verbose=False,
+    )
+    if program is None:
+        raise RuntimeError("torch.onnx.export gave no program")
+    proto = program.model_proto
+    onnx.helper.set_model_props(proto, metadata)
+    onnx.checker.check_model(proto)
+    path.write_bytes(proto.SerializeToString())
+
+
+def run_torch(model: ExamModel, inputs: Inputs) -> list[NDArray[np.float32]]:
+    """Breast and exam scores by PyTorch."""
+    with torch.inference_mode():
+        return [scores.numpy() for scores in ExamScorer(model).eval()(*_tensors(inputs))]
+
+
+def largest_difference(model: ExamModel, path: Path, cases: list[Inputs]) -> float:
+    """Largest difference of any score between PyTorch and ONNX Runtime over the cases."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for case in cases:
+        for ours, theirs in zip(run_torch(model, case), session.run(OUTPUTS, case), strict=True):
+            difference = np.abs(ours - theirs)
+            worst = max(worst, float(difference.max()) if np.isfinite(difference).all() else np.inf)
+    return worst
+
+
+def _tensors(inputs: Inputs) -> tuple[Tensor, ...]:
+    return tuple(torch.from_numpy(inputs[name]) for name in INPUTS)
