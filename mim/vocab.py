@@ -91,6 +91,7 @@ class Reason(StrEnum):
     DECODER_DIED = "decoder died"
     NO_REGISTRY_EXAM = "no registry exam"
     NO_SCREENING_VIEW = "no screening view"
+    AFTER_DIAGNOSIS = "after diagnosis"
 
 
 class Outcome(StrEnum):

@@ -1,0 +1,77 @@
+"""Which images of the index the cohort uses: at most one of each view of each exam."""
+
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from mim.cohort.join import STUDY
+from mim.dicom.screening import choose_screening_images
+from mim.schemas.table import TableError
+from mim.vocab import Reason
+
+COLUMNS = (
+    *("path", "reason", "detail", "image", *STUDY),
+    *("sop_uid", "acquired", "maker", "laterality", "view", "view_modifiers", "age_years"),
+)
+"""What the cohort reads of the index's rows; all of them would fill the memory at full size."""
+
+CHUNK = 100_000
+"""Rows turned into Python objects at a time."""
+
+
+def read_index_images(index: Path) -> pl.DataFrame:
+    """``COLUMNS`` of an index's ``images.parquet`` (``TableError`` where it cannot serve)."""
+    path = index / "images.parquet"
+    if not path.is_file():
+        raise TableError(f"{path}: no such file; make the index with 'mim index'")
+    there = pq.read_schema(path).names
+    if missing := [column for column in COLUMNS if column not in there]:
+        raise TableError(f"{path}: column '{missing[0]}' is missing; make the index again")
+    return pl.read_parquet(path, columns=list(COLUMNS))
+
+
+def choose_images(images: pl.DataFrame, exams: pl.DataFrame) -> pl.DataFrame:
+    """The index's usable images, each with its exam and why the cohort leaves it out.
+
+    ``images``: rows of the index. ``exams``: one row per study that joined, with ``exam`` (the
+    study's pseudonym), ``exam_id`` and ``after_diagnosis``. The result has ``exam_id`` and
+    ``left_out`` (missing: the cohort uses the image) beside the index's columns.
+    """
+    usable = (
+        images.filter(pl.col("reason").is_null())
+        .join(exams.select("exam", "exam_id", "after_diagnosis"), on="exam", how="left")
+        .with_columns(
+            left_out=pl.when(pl.col("exam_id").is_null())
+            .then(pl.lit(Reason.NO_REGISTRY_EXAM.value))
+            .when("after_diagnosis")
+            .then(pl.lit(Reason.AFTER_DIAGNOSIS.value))
+        )
+        .sort("exam_id", "path")
+    )
+    candidates = usable.filter(pl.col("left_out").is_null()).drop("left_out")
+    rest = usable.filter(pl.col("left_out").is_not_null())
+    return pl.concat([candidates.with_columns(left_out=_choose(candidates)), rest])
+
+
+def _choose(candidates: pl.DataFrame) -> pl.Series:
+    """For each row (sorted by exam) why it is left out, if it is."""
+    marks: list[str | None] = [None] * candidates.height
+    chosen = 0
+    with tqdm(total=candidates.height, desc="choosing views", unit="image") as progress:
+        for _, group in groupby(_rows(candidates), key=lambda row: row["exam_id"]):
+            rows = list(group)
+            kept, left = choose_screening_images(rows)
+            for row, reason, _ in left:
+                marks[row["row"]] = reason.value
+            chosen += len(kept)
+            progress.update(len(rows))
+    assert chosen == marks.count(None), "an image was neither chosen nor left out"
+    return pl.Series("left_out", marks, pl.String)
+
+
+def _rows(frame: pl.DataFrame) -> Iterator[dict[str, object]]:
+    return frame.with_row_index("row").iter_rows(named=True, buffer_size=CHUNK)
