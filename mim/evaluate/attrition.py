@@ -1,0 +1,64 @@
+"""The attrition table as the report shows it: what went in, what was left out, what went on."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from mim.errors import InputError
+from mim.evaluate.scored import Scored
+from mim.schemas.cohort import ATTRITION
+
+KEPT = "kept"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step and unit: ``total`` is ``kept`` and all of ``left_out`` together."""
+
+    step: str
+    unit: str
+    total: int
+    left_out: tuple[tuple[str, int], ...]
+    kept: int
+    remark: str = ""
+
+
+def steps(attrition: pa.Table | None, breasts: Scored, split: str) -> list[Step]:
+    """Steps in the order of the table, then the evaluation's own from breasts to measured ones.
+
+    A remark says so where a step starts from another number than its forerunner kept.
+
+    Raises:
+        InputError: a column of the attrition table is missing.
+    """
+    found: dict[tuple[str, str], dict[str, int]] = {}
+    if attrition is not None:
+        names = [column.name for column in ATTRITION.columns]
+        if missing := [name for name in names if name not in attrition.column_names]:
+            raise InputError(f"attrition: column '{missing[0]}' is missing; run the steps again")
+        for row in attrition.select(names).to_pylist():
+            reasons = found.setdefault((row["step"], row["unit"]), {})
+            reasons[row["reason"]] = reasons.get(row["reason"], 0) + row["count"]
+    unknown = int((~breasts.known).sum())
+    found[f"evaluate, {split} only", "breasts"] = {
+        "no score": breasts.unscored,
+        "outcome unknown": unknown,
+        KEPT: len(breasts.score) - unknown,
+    }
+    made: list[Step] = []
+    for (step, unit), reasons in found.items():
+        kept_before = [earlier.kept for earlier in made if earlier.unit == unit]
+        made.append(_step(step, unit, reasons, kept_before[-1] if kept_before else None))
+    return made
+
+
+def _step(step: str, unit: str, reasons: dict[str, int], kept_before: int | None) -> Step:
+    total = sum(reasons.values())
+    left_out = sorted(
+        ((reason, count) for reason, count in reasons.items() if reason != KEPT and count),
+        key=lambda pair: (-pair[1], pair[0]),
+    )
+    remark = ""
+    if kept_before is not None and kept_before != total:
+        remark = f"the step before kept {kept_before}"
+    return Step(step, unit, total, tuple(left_out), reasons.get(KEPT, 0), remark)

@@ -1,0 +1,99 @@
+"""Thresholds at the selection rates of a screening programme.
+
+One rule holds here and in ``mim.evaluate.metrics``: exams are taken from the highest score
+downwards, exams with equal scores together or not at all, and never more than the wanted share.
+So with ties, or few exams, fewer than the wanted share are selected.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from mim.errors import InputError
+from mim.evaluate.bootstrap import Bools, Floats
+from mim.evaluate.scored import checked, exams
+from mim.vocab import SELECTION_RATES, Split
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The exam score from which an exam is selected; ``dataclasses.asdict`` gives its JSON.
+
+    Attributes:
+        selection_rate: wanted share of exams, at most.
+        threshold: selected is ``exam score >= threshold``. It lies halfway between the lowest
+            selected score and the next lower one, so that rounding moves no exam across. Where
+            none can be selected it lies just above the highest score.
+        exams: validation exams with a score.
+        selected: how many of them are selected.
+        share_selected: ``selected / exams``.
+    """
+
+    selection_rate: float
+    threshold: float
+    exams: int
+    selected: int
+    share_selected: float
+
+
+def selection_thresholds(scores: pa.Table) -> list[Threshold]:
+    """Thresholds on the validation exams of a score table, one per rate of ``SELECTION_RATES``.
+
+    Outcomes are not needed. A cohort enriched with cancers holds more high scores than a
+    programme does: its thresholds select fewer of the programme's exams than the rate says.
+
+    Raises:
+        InputError: the table breaks its schema, or no validation exam has a score.
+    """
+    rows = checked(scores).filter(pl.col("split") == Split.VALIDATION.value)
+    found = exams(rows).score
+    if found.size == 0:
+        raise InputError(
+            "scores: no exam with split 'validation' has a score; "
+            "score the validation exams, or give them a larger share of the women"
+        )
+    return [_threshold(found, rate) for rate in SELECTION_RATES]
+
+
+def groups_within(cumulative: Floats, rate: float) -> int:
+    """How many of the highest groups of equal scores stay within a selection rate.
+
+    Args:
+        cumulative: ``[group]``, highest score first: exams (or their weight) up to each group.
+        rate: share of all exams, 0 to 1.
+    """
+    # A share such as 0.111 x 1000 may come out a hair below the whole number it means.
+    allowed = rate * cumulative[-1] * (1 + 1e-12)
+    return int(np.searchsorted(cumulative, allowed, side="right"))
+
+
+def highest_share(scores: Floats, rate: float) -> Bools:
+    """The exams ``[row]`` that the rule selects at a rate."""
+    values, counts = np.unique(scores, return_counts=True)
+    groups = groups_within(np.cumsum(counts[::-1]).astype(np.float64), rate)
+    return scores >= values[-groups] if groups else np.zeros(len(scores), dtype=np.bool_)
+
+
+def _threshold(found: Floats, rate: float) -> Threshold:
+    values, counts = np.unique(found, return_counts=True)
+    values, cumulative = values[::-1], np.cumsum(counts[::-1])
+    groups = groups_within(cumulative.astype(np.float64), rate)
+    selected = int(cumulative[groups - 1]) if groups else 0
+    return Threshold(
+        selection_rate=rate,
+        threshold=_between(values, groups),
+        exams=len(found),
+        selected=selected,
+        share_selected=selected / len(found),
+    )
+
+
+def _between(values: Floats, groups: int) -> float:
+    if groups == 0:
+        return float(np.nextafter(values[0], np.inf))
+    lowest = values[groups - 1]
+    below = values[groups] if groups < len(values) else 0.0
+    middle = (lowest + below) / 2
+    return float(middle if middle > below else lowest)

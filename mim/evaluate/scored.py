@@ -1,0 +1,162 @@
+"""Score tables checked and turned into arrays, one row per breast or one per exam."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from mim.errors import InputError
+from mim.evaluate.bootstrap import Bools, Floats
+from mim.schemas.scores import SCORES
+from mim.vocab import Outcome
+
+CANCERS = (Outcome.SCREEN_DETECTED, Outcome.INTERVAL)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Breasts or exams that have a score, as arrays ``[row]``.
+
+    Rows are sorted by woman and exam, so that the order of the table changes no figure.
+
+    Attributes:
+        unit: "breasts" or "exams".
+        woman: a number for each woman.
+        score: 0 to 1.
+        known: whether it is known if there is a cancer.
+        cancer: whether there is one; False where unknown.
+        outcome: values of ``Outcome``.
+        maker: values of ``Maker``.
+        unscored: breasts or exams left out for want of a score.
+    """
+
+    unit: str
+    woman: npt.NDArray[np.int64]
+    score: Floats
+    known: Bools
+    cancer: Bools
+    outcome: npt.NDArray[np.str_]
+    maker: npt.NDArray[np.str_]
+    unscored: int
+
+    def where(self, mask: Bools) -> "Scored":
+        """The rows that a mask ``[row]`` keeps."""
+        return Scored(
+            self.unit,
+            self.woman[mask],
+            self.score[mask],
+            self.known[mask],
+            self.cancer[mask],
+            self.outcome[mask],
+            self.maker[mask],
+            self.unscored,
+        )
+
+
+def checked(table: pa.Table) -> pl.DataFrame:
+    """A score table that can be measured. A score of NaN counts as missing.
+
+    Raises:
+        InputError: a column is missing or of another type, a (exam, breast) stands twice, a score
+            lies outside 0 to 1, a word is not of the vocabulary, or the columns contradict.
+    """
+    columns = {}
+    for field in SCORES.arrow():
+        if field.name not in table.column_names:
+            raise InputError(f"scores: column '{field.name}' is missing; write the scores again")
+        try:
+            columns[field.name] = table[field.name].cast(field.type)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise InputError(
+                f"scores: column '{field.name}' does not convert to {field.type}; write it as such"
+            ) from error
+    rows = pl.DataFrame(pl.from_arrow(pa.table(columns)))
+    rows = rows.with_columns(pl.col("score").fill_nan(None))
+    for fault in _faults(rows):
+        raise InputError(f"scores: {fault}")
+    return rows.sort("woman", "exam", "breast")
+
+
+def require_labels(rows: pl.DataFrame) -> None:
+    """Raise InputError where not one breast with a score is known to have a cancer or none."""
+    if rows.filter(pl.col("score").is_not_null() & pl.col("cancer").is_not_null()).is_empty():
+        raise InputError(
+            "scores: column 'cancer' is known for no breast with a score; "
+            "give outcomes, or a longer follow-up"
+        )
+
+
+def breasts(rows: pl.DataFrame) -> Scored:
+    """One row per breast with a score."""
+    return _scored(rows, "breasts")
+
+
+def exams(rows: pl.DataFrame) -> Scored:
+    """One row per exam with a score: the higher one of its breasts'.
+
+    An exam has a cancer if either breast has; it has none if both are known to have none. A
+    screen-detected cancer in one breast names the exam's outcome before an interval cancer.
+    """
+    outcome = pl.col("outcome")
+    named = (
+        pl.when((outcome == Outcome.SCREEN_DETECTED.value).any())
+        .then(pl.lit(Outcome.SCREEN_DETECTED.value))
+        .when((outcome == Outcome.INTERVAL.value).any())
+        .then(pl.lit(Outcome.INTERVAL.value))
+        .when((outcome == Outcome.NEGATIVE.value).all())
+        .then(pl.lit(Outcome.NEGATIVE.value))
+        .otherwise(pl.lit(Outcome.UNKNOWN.value))
+    )
+    joined = rows.group_by("exam", maintain_order=True).agg(
+        pl.col("woman").first(),
+        pl.col("score").max(),
+        pl.col("cancer").any(ignore_nulls=False),
+        named.alias("outcome"),
+        pl.col("maker").first(),
+    )
+    return _scored(joined, "exams")
+
+
+def _scored(rows: pl.DataFrame, unit: str) -> Scored:
+    kept = rows.filter(pl.col("score").is_not_null())
+    return Scored(
+        unit=unit,
+        woman=kept["woman"].rank("dense").cast(pl.Int64).to_numpy(),
+        score=kept["score"].to_numpy(),
+        known=kept["cancer"].is_not_null().to_numpy(),
+        cancer=kept["cancer"].fill_null(False).to_numpy(),
+        outcome=kept["outcome"].to_numpy().astype(np.str_),
+        maker=kept["maker"].to_numpy().astype(np.str_),
+        unscored=len(rows) - len(kept),
+    )
+
+
+def _faults(rows: pl.DataFrame) -> Iterator[str]:
+    if rows.is_empty():
+        yield "no rows; give a table with one row per breast of an exam"
+    for column in SCORES.columns:
+        if not column.nullable and rows[column.name].has_nulls():
+            yield f"column '{column.name}' has missing values; fill them or drop the rows"
+        if column.values is not None:
+            strange = rows.filter(~pl.col(column.name).is_in([str(v) for v in column.values]))
+            if len(strange):
+                yield (
+                    f"column '{column.name}' holds {strange[column.name][0]!r}; "
+                    f"allowed: {', '.join(column.values)}"
+                )
+    if count := int(rows.select("exam", "breast").is_duplicated().sum()):
+        yield f"columns 'exam' and 'breast' name {count} rows more than once; keep one row for each"
+    if count := len(rows.filter(~pl.col("score").is_between(0, 1))):
+        yield f"column 'score' lies outside 0 to 1 in {count} rows; scale the scores to 0 to 1"
+    if count := len(
+        rows.group_by("exam").agg(pl.col("woman").n_unique()).filter(pl.col("woman") > 1)
+    ):
+        yield f"column 'woman' differs within {count} exams; give each exam one woman"
+    cancer = pl.col("outcome").is_in([str(outcome) for outcome in CANCERS])
+    negative = pl.col("outcome") == Outcome.NEGATIVE.value
+    against = (pl.col("cancer") & negative) | (~pl.col("cancer") & cancer)
+    if count := len(rows.filter(against)):
+        yield f"column 'cancer' contradicts 'outcome' in {count} rows; derive both from one rule"

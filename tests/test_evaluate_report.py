@@ -1,0 +1,264 @@
+"""The report: one file that needs no network, whose figures are those of metrics.json."""
+
+import base64
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from mim.errors import InputError
+from mim.evaluate.operating import selection_thresholds
+from mim.evaluate.report import Summary, write_report
+from mim.evaluate.settings import EvaluateSettings
+from mim.schemas.cohort import ATTRITION
+from mim.schemas.scores import SCORES
+
+NOTE = "Made-up data: shows that the mechanism works <never> clinical performance."
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
+VOID = {"meta", "br", "img"}
+
+
+def score_table(split: str, seed: int, women: int = 60) -> pa.Table:
+    generator = np.random.default_rng(seed)
+    rows = []
+    for woman in range(women):
+        maker = ("siemens", "ge", "hologic")[woman % 3] if woman else "philips"
+        for side in "LR":
+            kind = generator.choice(
+                ["negative", "screen-detected cancer", "interval cancer", "unknown"],
+                p=[0.6, 0.2, 0.1, 0.1],
+            )
+            sick = kind.endswith("cancer")
+            rows.append(
+                {
+                    "woman": f"w{woman}",
+                    "exam": f"{split} {woman}",
+                    "breast": side,
+                    "score": None if woman == 7 else float(generator.beta(3 if sick else 1.5, 3)),
+                    "cancer": None if kind == "unknown" else bool(sick),
+                    "outcome": str(kind),
+                    "maker": maker,
+                    "split": split,
+                    "priors": 0,
+                }
+            )
+    return SCORES.from_rows(rows)
+
+
+def attrition_table() -> pa.Table:
+    rows = [
+        ("index", "images", "kept", 4321),
+        ("index", "images", "spot", 30),
+        ("index", "images", "unreadable", 2),
+        ("cohort", "images", "kept", 4000),
+        ("cohort", "images", "repeated view", 21),
+    ]
+    names = ("step", "unit", "reason", "count")
+    return ATTRITION.from_rows([dict(zip(names, row, strict=True)) for row in rows])
+
+
+class Page(HTMLParser):
+    """Reads a page; fails where tags do not close in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.rows: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag == "tr":
+            self.rows.append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+        if self.rows and "tr" in self.open:
+            self.rows[-1] += f" {data.strip()}"
+
+    def row(self, start: str) -> str:
+        return next(" ".join(row.split()) for row in self.rows if row.strip().startswith(start))
+
+
+Written = tuple[Summary, dict[str, Any], Page]
+
+
+@pytest.fixture(scope="module")
+def sheet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sheet") / "inputs.png"
+    path.write_bytes(PNG)
+    return path
+
+
+def report(scores: pa.Table, out: Path, sheet: Path | None, resamples: int = 200) -> Summary:
+    return write_report(
+        scores,
+        out,
+        EvaluateSettings(resamples=resamples, seed=4),
+        title="Model A & B",
+        note=NOTE,
+        attrition=attrition_table(),
+        contact_sheet=sheet,
+        thresholds=selection_thresholds(score_table("validation", 2)),
+    )
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory, sheet: Path) -> Written:
+    out = tmp_path_factory.mktemp("report") / "new"
+    summary = report(score_table("test", 1), out, sheet)
+    page = Page(summary.page.read_text(encoding="utf-8"))
+    return summary, json.loads((out / "metrics.json").read_text(encoding="utf-8")), page
+
+
+def test_auc_on_the_page_in_the_files_and_in_the_summary_are_scikit_learns(
+    written: Written,
+) -> None:
+    summary, metrics, page = written
+    table = score_table("test", 1)
+    known = table.filter(pc.and_(table["cancer"].is_valid(), table["score"].is_valid()))
+    expected = roc_auc_score(known["cancer"].to_pylist(), known["score"].to_pylist())
+    assert summary.breast_auc.value == pytest.approx(expected)
+    assert summary.breast_auc.n == known.num_rows
+    first = metrics["figures"][0]
+    assert (first["name"], first["unit"], first["maker"]) == ("auc", "breasts", "all")
+    assert first["value"] == summary.breast_auc.value
+    assert f"{expected:.3f}" in page.words
+
+
+def test_every_figure_of_metrics_json_stands_in_its_row_of_the_page(written: Written) -> None:
+    _, metrics, page = written
+    names = {"all": "All makers", "ge": "GE", "siemens": "Siemens", "hologic": "Hologic"}
+    for figure in metrics["figures"]:
+        if figure["name"] == "auc" and figure["maker"] in names:
+            row = page.row(names[figure["maker"]])
+            assert f"{figure['value']:.3f} {figure['low']:.3f} to {figure['high']:.3f}" in row
+        elif figure["name"] == "sensitivity" and figure["rule"] == "share of these exams":
+            row = page.row(f"{figure['selection_rate'] * 100:.1f} %")
+            end = figure["reason"] or f"{figure['low'] * 100:.1f} to {figure['high'] * 100:.1f}"
+            assert f"{figure['value'] * 100:.1f} {end}" in row
+    assert "no cases" in page.row("Philips")
+
+
+def test_parquet_holds_the_same_figures_as_json(written: Written) -> None:
+    summary, metrics, _ = written
+    table = pq.read_table(summary.page.parent / "metrics.parquet")
+    assert table.to_pylist() == metrics["figures"]
+    assert len(table) == len(summary.figures) == 2 * 5 + 2 * 4 * 4
+
+
+def test_metrics_say_how_they_came_about(written: Written) -> None:
+    _, metrics, _ = written
+    assert metrics["bootstrap"] == {"unit": "woman", "resamples": 200, "seed": 4}
+    assert {"platform", "cores"} <= set(metrics["machine"])
+    assert metrics["split"] == "test"
+    assert metrics["counts"]["breasts"]["without score"] == 2
+    assert [t["selection_rate"] for t in metrics["thresholds"]] == [0.032, 0.058, 0.088, 0.111]
+
+
+def test_the_page_is_whole_and_asks_for_nothing_from_elsewhere(written: Written) -> None:
+    summary, _, page = written
+    assert page.open == []
+    text = summary.page.read_text(encoding="utf-8")
+    for reference in ("http:", "https:", "//", "url(", "@import", "<script", "<link", "<iframe"):
+        assert reference not in re.sub(r"data:image/png;base64,[\w+/=]+", "", text)
+    assert {name for _, name, _ in page.attributes} & {"href", "srcset", "onclick"} == set()
+    sources = [value for _, name, value in page.attributes if name == "src"]
+    assert [base64.b64decode(s.removeprefix("data:image/png;base64,")) for s in sources] == [PNG]
+
+
+def test_pictures_have_words_and_tables_have_headers(written: Written) -> None:
+    _, _, page = written
+    assert sum(tag == "img" and name == "alt" for tag, name, _ in page.attributes) == 1
+    labels = [v for tag, name, v in page.attributes if tag == "svg" and name == "aria-label"]
+    assert len(labels) == 2
+    assert all(labels)
+    ids = {value for _, name, value in page.attributes if name == "id"}
+    named = [v for tag, name, v in page.attributes if tag == "table" and name == "aria-labelledby"]
+    assert len(named) == 5
+    assert set(named) <= ids
+
+
+def test_the_note_stands_near_the_top_and_markup_in_it_is_only_text(written: Written) -> None:
+    _, _, page = written
+    assert NOTE in page.words
+    assert "Model A & B" in page.words
+    assert page.words.index(NOTE) < page.words.index("AUC by breast")
+
+
+def test_attrition_adds_up_and_says_where_it_does_not(written: Written) -> None:
+    _, metrics, page = written
+    rows = [" ".join(row.split()) for row in page.rows]
+    at = rows.index("index images 4,353")
+    assert rows[at + 1 : at + 4] == ["spot −30", "unreadable −2", "kept 4,321"]  # noqa: RUF001
+    assert rows[at + 4] == "cohort the step before kept 4321 images 4,021"
+    last = metrics["attrition"][-1]
+    assert last["step"] == "evaluate, test only"
+    assert last["total"] == 120
+    for step in metrics["attrition"]:
+        assert step["total"] == step["kept"] + sum(count for _, count in step["left_out"])
+    assert last["kept"] == metrics["figures"][0]["n"]
+
+
+def test_the_same_scores_in_another_order_give_the_same_bytes(tmp_path: Path, sheet: Path) -> None:
+    scores = score_table("test", 1)
+    report(scores, tmp_path / "a", sheet, resamples=20)
+    report(scores.take(list(range(len(scores)))[::-1]), tmp_path / "b", sheet, resamples=20)
+    for name in ("index.html", "metrics.json", "metrics.parquet"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert len(list((tmp_path / "a").iterdir())) == 3
+
+
+def test_one_class_and_nothing_optional_still_make_a_page(tmp_path: Path) -> None:
+    table = score_table("test", 1)
+    summary = write_report(
+        table.filter(pc.equal(table["outcome"], "negative")),
+        tmp_path,
+        EvaluateSettings(resamples=20),
+        title="Only negatives",
+        note="",
+        attrition=None,
+        contact_sheet=None,
+        thresholds=[],
+    )
+    assert (summary.breast_auc.value, summary.breast_auc.reason) == (None, "no cases")
+    page = Page(summary.page.read_text(encoding="utf-8"))
+    assert page.open == []
+    assert "no cases" in page.row("All makers")
+
+
+def test_bad_input_is_refused_before_anything_is_written(tmp_path: Path, sheet: Path) -> None:
+    mixed = pa.concat_tables([score_table("test", 1), score_table("train", 2)])
+    with pytest.raises(InputError, match=r"'split' mixes test and train; keep"):
+        report(mixed, tmp_path / "out", sheet)
+    table = score_table("test", 1)
+    unknown = table.filter(pc.equal(table["outcome"], "unknown"))
+    with pytest.raises(InputError, match="'cancer' is known for no breast"):
+        report(unknown, tmp_path / "out", sheet)
+    with pytest.raises(InputError, match=r"nowhere\.png: the contact sheet is missing"):
+        report(table, tmp_path / "out", tmp_path / "nowhere.png")
+    (tmp_path / "sheet.png").write_text("<svg onload=alert(1)>")
+    with pytest.raises(InputError, match=r"no PNG file"):
+        report(table, tmp_path / "out", tmp_path / "sheet.png")
+    assert not (tmp_path / "out").exists()
