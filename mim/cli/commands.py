@@ -1,0 +1,123 @@
+"""One function per command: hand the values to the room that does the work.
+
+Imports stand inside the functions, so that help and config errors come at once and so that
+``predict`` runs where the training packages are not installed.
+"""
+
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import TypeVar
+
+from mim.cohort.settings import CohortSettings
+from mim.config.commands import (
+    CacheCommand,
+    CohortCommand,
+    Command,
+    DemoCommand,
+    EvaluateCommand,
+    ExportCommand,
+    IndexCommand,
+    PredictCommand,
+    SynthCommand,
+    TrainCommand,
+)
+from mim.data.settings import CacheSettings
+from mim.evaluate.settings import EvaluateSettings
+from mim.synthetic.settings import ProgrammeSettings
+
+Settings = TypeVar("Settings")
+
+
+def synth(command: SynthCommand) -> int:
+    from mim.synthetic.programme import write_programme
+
+    write_programme(Path(command.out), part(command, ProgrammeSettings))
+    return 0
+
+
+def index(command: IndexCommand) -> int:
+    from mim.dicom.index import write_index
+
+    problems = write_index(Path(command.source), Path(command.out), command.index)
+    return code(problems, "files could not be read", command.out)
+
+
+def cohort(command: CohortCommand) -> int:
+    from mim.cohort.build import write_cohort
+
+    settings = part(command, CohortSettings)
+    problems = write_cohort(
+        Path(command.index), Path(command.registry), Path(command.out), settings
+    )
+    return code(problems, "problems found", command.out)
+
+
+def cache(command: CacheCommand) -> int:
+    from mim.data.cache import write_cache
+
+    settings = part(command, CacheSettings)
+    problems = write_cache(Path(command.cohort), Path(command.out), command.recipe, settings)
+    return code(problems, "images could not be prepared", command.out)
+
+
+def train(command: TrainCommand) -> int:
+    from mim.train.run import fit
+
+    fit(
+        Path(command.cohort),
+        Path(command.cache),
+        Path(command.out),
+        command.data,
+        command.model,
+        command.train,
+    )
+    return 0
+
+
+def evaluate(command: EvaluateCommand) -> int:
+    from mim.cli.report import report_run
+
+    summary = report_run(Path(command.run), Path(command.out), part(command, EvaluateSettings))
+    auc = summary.breast_auc
+    value = "none" if auc.value is None else f"{auc.value:.3f}"
+    known = auc.low is not None and auc.high is not None
+    interval = f"95 % interval {auc.low:.3f} to {auc.high:.3f}" if known else auc.reason
+    print(f"breast-level AUC {value} ({interval})")
+    return 0
+
+
+def export(command: ExportCommand) -> int:
+    from mim.export.bundle import write_bundle
+
+    write_bundle(Path(command.run), Path(command.out))
+    return 0
+
+
+def predict(command: PredictCommand) -> int:
+    from mim.deploy.predict import predict as predict_folder
+
+    overrides = Path(command.overrides) if command.overrides else None
+    problems = predict_folder(
+        Path(command.bundle), Path(command.source), Path(command.out), overrides
+    )
+    return code(problems, "exams could not be scored", command.out)
+
+
+def demo(command: DemoCommand) -> int:
+    from mim.cli.demo import run_demo
+
+    return run_demo(Path(command.out), part(command, ProgrammeSettings), command.recipe)
+
+
+def part(command: Command, settings: type[Settings]) -> Settings:
+    """The settings that a command inherits, without the command's own keys."""
+    return settings(**{f.name: getattr(command, f.name) for f in fields(settings)})  # type: ignore[arg-type]
+
+
+def code(problems: int, what: str, out: str) -> int:
+    """Exit code of a command that went through, with one line on what it could not use."""
+    if not problems:
+        return 0
+    print(f"{problems} {what}; the reasons stand in {out}", file=sys.stderr)
+    return 1

@@ -1,0 +1,91 @@
+"""The command line: ``mim <command> key=value ...``."""
+
+import logging
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from mim.cli import commands
+from mim.config.commands import COMMANDS
+from mim.config.help import overview, page
+from mim.config.keys import suggestion
+from mim.errors import InputError
+
+FUNCTIONS: dict[str, Callable[[Any], int]] = {
+    "synth": commands.synth,
+    "index": commands.index,
+    "cohort": commands.cohort,
+    "cache": commands.cache,
+    "train": commands.train,
+    "evaluate": commands.evaluate,
+    "export": commands.export,
+    "predict": commands.predict,
+    "demo": commands.demo,
+}
+
+COULD_NOT_RUN = 2
+INTERRUPTED = 130
+HELP = ("-h", "--help", "help")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; the exit code is 0 for done, 1 for problems found, 2 for could not run."""
+    match sys.argv[1:] if argv is None else argv:
+        case [] | ["-h" | "--help" | "help", *_]:
+            print(overview())
+        case ["--version"]:
+            print(f"mim {_version()}")
+        case [name, *words] if name in COMMANDS and any(word in HELP for word in words):
+            print(page(name))
+        case [name, *words] if name in COMMANDS:
+            return _run(name, words)
+        case [name, *_]:
+            near = suggestion(name, list(COMMANDS)) or "; mim --help lists the commands"
+            return _complain(f"mim: no such command '{name}'{near}", COULD_NOT_RUN)
+    return 0
+
+
+def _run(name: str, words: list[str]) -> int:
+    # Help must not wait for hydra.
+    from mim.config.compose import compose
+
+    try:
+        command = compose(name, words)
+        _silence_libraries()
+        return FUNCTIONS[name](command)
+    except InputError as error:
+        return _complain(f"mim {name}: {error}", COULD_NOT_RUN)
+    except KeyboardInterrupt:
+        return _complain(f"mim {name}: interrupted", INTERRUPTED)
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("mim"):
+            extra = "deploy" if name == "predict" else "train"
+            remedy = f"pip install 'mim[{extra}]'"
+            return _complain(f"mim {name}: no package '{error.name}': {remedy}", COULD_NOT_RUN)
+        traceback.print_exc()
+        return COULD_NOT_RUN
+
+
+def _complain(message: str, code: int) -> int:
+    print(" ".join(message.split()), file=sys.stderr)
+    return code
+
+
+def _silence_libraries() -> None:
+    """Keep libraries' remarks from users, in this process and in those it starts."""
+    logging.disable(logging.INFO)
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+        os.environ.setdefault("PYTHONWARNINGS", "ignore")
+
+
+def _version() -> str:
+    try:
+        return version("mim")
+    except PackageNotFoundError:
+        return "(not installed)"

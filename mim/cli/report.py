@@ -1,0 +1,36 @@
+"""The report of a run: its test women scored, beside what the run folder holds."""
+
+from pathlib import Path
+
+from mim.evaluate.operating import selection_thresholds
+from mim.evaluate.report import Summary, write_report
+from mim.evaluate.settings import EvaluateSettings
+from mim.schemas.cohort import ATTRITION
+from mim.schemas.scores import SCORES
+from mim.schemas.table import read_table
+from mim.train.card import RunCard
+from mim.train.run import score
+from mim.vocab import Split
+
+
+def report_run(run: Path, out: Path, settings: EvaluateSettings) -> Summary:
+    """Score the run's test women and write the report; thresholds come from its validation women.
+
+    Raises:
+        InputError: the folder is no run, or its test women cannot be measured.
+    """
+    test = read_table(score(run, Split.TEST), SCORES)
+    validation = run / "scores" / f"{Split.VALIDATION}.parquet"
+    if not validation.is_file():
+        validation = score(run, Split.VALIDATION)
+    attrition, sheet = run / "attrition.parquet", run / "inputs.png"
+    return write_report(
+        test,
+        out,
+        settings,
+        title=run.resolve().name,
+        note=RunCard.read(run).note,
+        attrition=read_table(attrition, ATTRITION) if attrition.is_file() else None,
+        contact_sheet=sheet if sheet.is_file() else None,
+        thresholds=selection_thresholds(read_table(validation, SCORES)),
+    )

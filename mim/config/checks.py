@@ -1,0 +1,158 @@
+"""Checks of composed values that types cannot make: ranges, relations and paths.
+
+All are quick and come before anything heavy is imported.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from math import inf
+from pathlib import Path
+
+from mim.cohort.settings import OutcomeSettings, PriorSettings, SplitSettings
+from mim.config.commands import (
+    CacheCommand,
+    CohortCommand,
+    Command,
+    EvaluateCommand,
+    ExportCommand,
+    IndexCommand,
+    PredictCommand,
+    TrainCommand,
+)
+from mim.data.settings import AugmentSettings, CacheSettings, DataSettings
+from mim.dicom.settings import IndexSettings
+from mim.errors import InputError
+from mim.evaluate.settings import EvaluateSettings
+from mim.image.settings import RecipeSettings
+from mim.model.settings import ModelSettings
+from mim.synthetic.settings import ProgrammeSettings
+from mim.train.settings import TrainSettings
+
+SEEDS = (0, 2**32 - 1)
+SHARE = (0, 1)
+
+LIMITS: dict[type, dict[str, tuple[float, float]]] = {
+    ProgrammeSettings: {
+        "women": (1, 10_000_000),
+        "rounds": (1, 20),
+        "seed": SEEDS,
+        "shrink": (1, 32),
+        "cancer_share": SHARE,
+        "workers": (0, inf),
+    },
+    IndexSettings: {"workers": (0, inf)},
+    OutcomeSettings: {"screen_detected_days": (0, inf), "interval_days": (1, inf)},
+    PriorSettings: {"most": (0, inf), "least_gap_months": (0, inf)},
+    SplitSettings: {"validation": SHARE, "test": SHARE},
+    RecipeSettings: {"height": (32, inf), "width": (32, inf)},
+    CacheSettings: {"workers": (0, inf), "images_per_shard": (1, inf)},
+    DataSettings: {"batch_size": (1, inf), "cases_per_batch": (0, inf), "workers": (0, inf)},
+    AugmentSettings: {
+        "rotation_degrees": (0, 180),
+        "shift": SHARE,
+        "scale": (0, 0.9),
+        "brightness": SHARE,
+        "contrast": SHARE,
+        "probability": SHARE,
+    },
+    ModelSettings: {"width": (1, inf), "layers": (0, inf), "heads": (1, inf), "dropout": (0, 0.99)},
+    TrainSettings: {
+        "seed": SEEDS,
+        "epochs": (1, inf),
+        "learning_rate": (1e-12, 10),
+        "weight_decay": (0, inf),
+        "warmup_share": SHARE,
+        "view_loss_weight": (0, inf),
+        "threads": (0, inf),
+    },
+    EvaluateSettings: {"resamples": (1, inf), "seed": SEEDS},
+}
+"""Lowest and highest allowed value of a field."""
+
+FOLDERS: dict[type, tuple[str, ...]] = {
+    IndexCommand: ("source",),
+    CohortCommand: ("index", "registry"),
+    CacheCommand: ("cohort",),
+    TrainCommand: ("cohort", "cache"),
+    EvaluateCommand: ("run",),
+    ExportCommand: ("run",),
+    PredictCommand: ("bundle", "source"),
+}
+"""Fields that name a folder which must be there."""
+
+FILES: dict[type, tuple[str, ...]] = {
+    IndexSettings: ("overrides", "key_file"),
+    PredictCommand: ("overrides",),
+    ModelSettings: ("weights",),
+}
+"""Fields that name a file which must be there, where they are given."""
+
+
+def check(command: Command) -> None:
+    """Refuse values of a command that cannot work.
+
+    Raises:
+        InputError: names the key and what was expected.
+    """
+    for prefix, settings in _groups("", command):
+        for name, (low, high) in _limits(settings):
+            _check_limits(prefix + name, getattr(settings, name), low, high)
+        for name, problem in _relations(settings):
+            raise InputError(f"{prefix}{name}: {problem}")
+        for name in FOLDERS.get(type(settings), ()):
+            _check_exists(prefix + name, getattr(settings, name), "folder")
+        for name in FILES.get(type(settings), ()):
+            if (path := getattr(settings, name)) is not None:
+                _check_exists(prefix + name, path, "file")
+    _check_writable(command.out)
+
+
+def _groups(prefix: str, settings: object) -> Iterator[tuple[str, object]]:
+    """A command and every group of keys in it, each with what stands before its keys."""
+    if is_dataclass(settings) and not isinstance(settings, type):
+        yield prefix, settings
+        for field in fields(settings):
+            yield from _groups(f"{prefix}{field.name}.", getattr(settings, field.name))
+
+
+def _limits(settings: object) -> Iterator[tuple[str, tuple[float, float]]]:
+    for owner in type(settings).__mro__:
+        yield from LIMITS.get(owner, {}).items()
+
+
+def _check_limits(key: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        wanted = f"{low} or more" if high == inf else f"{low} to {high}"
+        raise InputError(f"{key}: expected {wanted}, got {value}")
+
+
+def _relations(settings: object) -> Iterator[tuple[str, str]]:
+    """Values that are each allowed but cannot stand together."""
+    match settings:
+        case SplitSettings(validation=validation, test=test) if validation + test >= 1:
+            yield "validation", f"{validation} with test {test} leaves no women for training"
+        case OutcomeSettings(screen_detected_days=found, interval_days=days) if days <= found:
+            yield "interval_days", f"expected more than screen_detected_days {found}, got {days}"
+        case DataSettings(batch_size=size, cases_per_batch=cases) if cases > size:
+            yield "cases_per_batch", f"expected at most batch_size {size}, got {cases}"
+        case ModelSettings(width=width, heads=heads) if width % heads:
+            yield "width", f"expected a multiple of heads {heads}, got {width}"
+
+
+def _check_exists(key: str, name: str, kind: str) -> None:
+    path = Path(name)
+    if not name or not path.exists():
+        raise InputError(f"{key}: no such {kind}: {name or '(empty)'}")
+    if path.is_dir() != (kind == "folder"):
+        raise InputError(f"{key}: expected a {kind}, but this is none: {name}")
+
+
+def _check_writable(out: str) -> None:
+    if not out:
+        raise InputError("out: expected a folder, got an empty name")
+    place = next(path for path in (Path(out), *Path(out).absolute().parents) if path.exists())
+    if not place.is_dir():
+        raise InputError(f"out: expected a folder, but {place} is a file")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise InputError(f"out: no right to write in {place}")

@@ -1,0 +1,154 @@
+"""The keys of every command: one dataclass each, made of the rooms' own settings.
+
+A command's first docstring sentence is its help. A field that holds ``MISSING`` must be given.
+Nothing here imports more than dataclasses, so help and checks stay quick.
+"""
+
+from dataclasses import dataclass, field
+
+from mim.cohort.settings import CohortSettings
+from mim.data.settings import CacheSettings, DataSettings
+from mim.dicom.settings import IndexSettings
+from mim.evaluate.settings import EvaluateSettings
+from mim.image.settings import RecipeSettings
+from mim.model.settings import ModelSettings
+from mim.synthetic.settings import ProgrammeSettings
+from mim.train.settings import TrainSettings
+
+MISSING = "???"
+"""How OmegaConf writes a value that must be given."""
+
+
+@dataclass
+class SynthCommand(ProgrammeSettings):
+    """Write a made-up screening programme: DICOM files, registry tables and the truth."""
+
+    out: str = MISSING
+    """Folder to write."""
+
+
+@dataclass
+class IndexCommand:
+    """List every file of a DICOM folder with what its header says, or why it is left out."""
+
+    source: str = MISSING
+    """Folder with DICOM files, any depth."""
+    out: str = MISSING
+    """Folder to write."""
+    index: IndexSettings = field(default_factory=IndexSettings)
+
+
+@dataclass
+class CohortCommand(CohortSettings):
+    """Join images with the registry: outcome of each breast, priors, split by woman."""
+
+    index: str = MISSING
+    """Folder that `mim index` wrote."""
+    registry: str = MISSING
+    """Folder with the registry's tables, CSV or Parquet."""
+    out: str = MISSING
+    """Folder to write."""
+
+
+@dataclass
+class CacheCommand(CacheSettings):
+    """Turn the cohort's images into model input, once for all trainings."""
+
+    cohort: str = MISSING
+    """Folder that `mim cohort` wrote."""
+    out: str = MISSING
+    """Folder to write; each recipe gets a folder of its own in it."""
+    recipe: RecipeSettings = field(default_factory=RecipeSettings)
+
+
+@dataclass
+class TrainCommand:
+    """Train a model on a cohort and its cache."""
+
+    cohort: str = MISSING
+    """Folder that `mim cohort` wrote."""
+    cache: str = MISSING
+    """Folder that `mim cache` wrote."""
+    out: str = MISSING
+    """Folder of the run to write."""
+    experiment: str | None = None
+    """Named set of values, a file of configs/experiment; keys given beside it win."""
+    data: DataSettings = field(default_factory=DataSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+
+
+@dataclass
+class EvaluateCommand(EvaluateSettings):
+    """Score the test women of a run and write the report."""
+
+    run: str = MISSING
+    """Folder that `mim train` wrote."""
+    out: str = MISSING
+    """Folder of the report to write."""
+
+
+@dataclass
+class ExportCommand:
+    """Write a run's model as an ONNX bundle; refuse if ONNX and PyTorch differ."""
+
+    run: str = MISSING
+    """Folder that `mim train` wrote."""
+    out: str = MISSING
+    """Folder of the bundle to write."""
+
+
+@dataclass
+class PredictCommand:
+    """Score every exam in a DICOM folder with a bundle; needs no PyTorch."""
+
+    bundle: str = MISSING
+    """Folder that `mim export` wrote."""
+    source: str = MISSING
+    """Folder with DICOM files, any depth; older exams of a woman serve as priors."""
+    out: str = MISSING
+    """Folder to write."""
+    overrides: str | None = None
+    """CSV or Parquet table whose cells replace header values, as for `mim index`."""
+
+
+@dataclass
+class DemoCommand(ProgrammeSettings):
+    """Run every step on a small made-up programme, on the CPU, in minutes."""
+
+    out: str = "demo"
+    """Folder to write; an earlier demo in it is replaced."""
+    women: int = 300
+    """Women invited."""
+    rounds: int = 2
+    """Biennial rounds; a woman attends most of them."""
+    shrink: int = 8
+    """Detector matrix divided by this, pixel spacing multiplied by it; 1 is the full detector."""
+    cancer_share: float = 0.4
+    """Share of women with a cancer found in or after one of their rounds."""
+    recipe: RecipeSettings = field(default_factory=lambda: RecipeSettings(height=256, width=128))
+
+
+Command = (
+    SynthCommand
+    | IndexCommand
+    | CohortCommand
+    | CacheCommand
+    | TrainCommand
+    | EvaluateCommand
+    | ExportCommand
+    | PredictCommand
+    | DemoCommand
+)
+
+COMMANDS: dict[str, type[Command]] = {
+    "synth": SynthCommand,
+    "index": IndexCommand,
+    "cohort": CohortCommand,
+    "cache": CacheCommand,
+    "train": TrainCommand,
+    "evaluate": EvaluateCommand,
+    "export": ExportCommand,
+    "predict": PredictCommand,
+    "demo": DemoCommand,
+}

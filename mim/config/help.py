@@ -1,0 +1,68 @@
+"""Help pages: the list of commands, and every key of one command."""
+
+import shutil
+import textwrap
+from enum import Enum
+
+from mim.config.commands import COMMANDS
+from mim.config.files import experiments
+from mim.config.keys import Key, command_keys
+
+OVERVIEW = """\
+mim turns screening mammograms into models: DICOM in, a verified ONNX bundle out.
+
+mim <command> key=value ...
+
+{commands}
+
+mim <command> --help lists the keys of a command; mim --version says which mim this is.
+Exit code: 0 done; 1 done, but problems were found; 2 could not run."""
+
+
+def overview() -> str:
+    """The page of ``mim --help``."""
+    width = max(map(len, COMMANDS)) + 2
+    return OVERVIEW.format(
+        commands="\n".join(
+            f"  {name:{width}}{command.__doc__}" for name, command in COMMANDS.items()
+        )
+    )
+
+
+def usage(command: str) -> str:
+    """A command line with the keys that must be given."""
+    keys = command_keys(COMMANDS[command]).values()
+    return " ".join(["mim", command, *(f"{k.name}=DIR" for k in keys if k.is_required)])
+
+
+def page(command: str) -> str:
+    """The page of ``mim <command> --help``: every key with type, default and meaning."""
+    keys = [key for key in command_keys(COMMANDS[command]).values() if not key.is_group]
+    lines = [str(COMMANDS[command].__doc__), "", f"{usage(command)} key=value ...", ""]
+    for key in keys:
+        lines += [f"  {key.name}={_written(key)}  ({_kind(key)})", *_wrapped(key.sentence)]
+    return "\n".join(lines)
+
+
+def _kind(key: Key) -> str:
+    if key.name == "experiment":
+        return "one of " + ", ".join(experiments())
+    return f"{key.expected}, must be given" if key.is_required else key.expected
+
+
+def _written(key: Key) -> str:
+    """A default as users would write it."""
+    if key.is_required:
+        return "..."
+    match key.default:
+        case None:
+            return "null"
+        case Enum(name=name):
+            return name
+        case _:
+            return str(key.default)
+
+
+def _wrapped(sentence: str) -> list[str]:
+    width = min(shutil.get_terminal_size().columns, 100)
+    return textwrap.wrap(sentence, width, initial_indent=" " * 6, subsequent_indent=" " * 6)

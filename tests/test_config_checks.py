@@ -1,0 +1,151 @@
+"""Ranges, relations and paths of composed values."""
+
+from dataclasses import fields
+from math import inf, nan
+from pathlib import Path
+
+import pytest
+
+from mim.config.checks import FILES, FOLDERS, LIMITS, check
+from mim.config.commands import COMMANDS, MISSING, Command, IndexCommand, SynthCommand, TrainCommand
+from mim.config.keys import command_keys
+from mim.errors import InputError
+
+
+def filled(command: type[Command], folder: Path) -> Command:
+    """A command whose every path is there."""
+    values = {f.name: str(folder) for f in fields(command) if f.default == MISSING}
+    return command(**values)
+
+
+def assign(command: Command, key: str, value: object) -> None:
+    *groups, name = key.split(".")
+    settings: object = command
+    for group in groups:
+        settings = getattr(settings, group)
+    setattr(settings, name, value)
+
+
+KEYS = {name: command_keys(command) for name, command in COMMANDS.items()}
+
+
+def owner(command: str, key: str) -> type:
+    """The dataclass that holds a key."""
+    group = key.rpartition(".")[0]
+    return KEYS[command][group].type if group else COMMANDS[command]
+
+
+def bounds(command: str, key: str) -> tuple[float, float] | None:
+    leaf = key.rpartition(".")[2]
+    rows = [LIMITS.get(cls, {}) for cls in owner(command, key).__mro__]
+    return next((row[leaf] for row in rows if leaf in row), None)
+
+
+BOUNDED = [(c, key, *limits) for c in KEYS for key in KEYS[c] if (limits := bounds(c, key))]
+
+PATHS = [
+    (command, key)
+    for command, keys in KEYS.items()
+    for key in keys
+    if key.rpartition(".")[2]
+    in (*FOLDERS.get(owner(command, key), ()), *FILES.get(owner(command, key), ()))
+]
+
+
+@pytest.mark.parametrize("table", [LIMITS, FOLDERS, FILES])
+def test_tables_name_real_fields(table: dict[type, tuple[str, ...]]) -> None:
+    for owner, names in table.items():
+        assert set(names) <= {f.name for f in fields(owner)}
+
+
+@pytest.mark.parametrize("command", COMMANDS.values())
+def test_defaults_pass(command: type[Command], tmp_path: Path) -> None:
+    check(filled(command, tmp_path))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_number_has_limits(command: str) -> None:
+    numbers = {key.name for key in KEYS[command].values() if key.type in (int, float)}
+    assert numbers == {key for name, key, *_ in BOUNDED if name == command}
+
+
+@pytest.mark.parametrize(("command", "key", "low", "high"), BOUNDED)
+def test_value_out_of_range_is_refused(
+    command: str, key: str, low: float, high: float, tmp_path: Path
+) -> None:
+    for wrong in (low - 1, high + 1 if high < inf else nan, nan):
+        values = filled(COMMANDS[command], tmp_path)
+        assign(values, key, wrong)
+        with pytest.raises(InputError, match=rf"^{key}: expected {low} (to|or more)"):
+            check(values)
+
+
+@pytest.mark.parametrize(
+    ("command", "values", "message"),
+    [
+        (
+            "cohort",
+            {"splits.validation": 0.5, "splits.test": 0.5},
+            "splits.validation: 0.5 with test 0.5 leaves no women for training",
+        ),
+        (
+            "cohort",
+            {"outcomes.interval_days": 183},
+            "outcomes.interval_days: expected more than screen_detected_days 183, got 183",
+        ),
+        (
+            "train",
+            {"data.cases_per_batch": 9},
+            "data.cases_per_batch: expected at most batch_size 8, got 9",
+        ),
+        ("train", {"model.width": 255}, "model.width: expected a multiple of heads 4, got 255"),
+    ],
+)
+def test_values_that_cannot_stand_together(
+    command: str, values: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    given = filled(COMMANDS[command], tmp_path)
+    for key, value in values.items():
+        assign(given, key, value)
+    with pytest.raises(InputError) as refused:
+        check(given)
+    assert str(refused.value) == message
+
+
+def test_every_input_of_the_commands_is_checked() -> None:
+    written = {"out", "experiment", "model.encoder"}
+    texts = {
+        (name, key.name)
+        for name, keys in KEYS.items()
+        for key in keys.values()
+        if "text" in key.expected and key.name not in written
+    }
+    assert texts == set(PATHS)
+
+
+@pytest.mark.parametrize(("command", "key"), PATHS)
+def test_missing_input_is_refused(command: str, key: str, tmp_path: Path) -> None:
+    values = filled(COMMANDS[command], tmp_path)
+    for wrong in (str(tmp_path / "nothing"), ""):
+        assign(values, key, wrong)
+        with pytest.raises(InputError, match=rf"^{key}: no such (file|folder): .*(nothing|empty)"):
+            check(values)
+
+
+def test_file_for_folder_and_folder_for_file(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(InputError, match="^source: expected a folder"):
+        check(IndexCommand(source=str(file), out=str(tmp_path)))
+    values = TrainCommand(str(tmp_path), str(tmp_path), str(tmp_path))
+    values.model.weights = str(tmp_path)
+    with pytest.raises(InputError, match="^model.weights: expected a file"):
+        check(values)
+
+
+def test_out_must_be_a_place_to_write(tmp_path: Path) -> None:
+    check(SynthCommand(out=str(tmp_path / "not" / "yet" / "there")))
+    (tmp_path / "file").touch()
+    for wrong in ("", str(tmp_path / "file"), str(tmp_path / "file" / "below")):
+        with pytest.raises(InputError, match="^out: expected a folder"):
+            check(SynthCommand(out=wrong))
