@@ -19,8 +19,8 @@ Augment = Callable[[Image, int], Image]
 
 def make_augment(settings: AugmentSettings) -> Augment:
     """A function of image, uint16 [height, width], and seed; the same seed changes it alike."""
-    # albumentations takes seconds to import, and only training needs it.
-    import albumentations  # noqa: PLC0415
+    # It takes seconds to import, and only training needs it.
+    import albumentations
 
     move = albumentations.Affine(
         rotate=(-settings.rotation_degrees, settings.rotation_degrees),

@@ -71,8 +71,9 @@ class ExamData(pl.LightningDataModule):
         return self._loader(self._training, self._sampler)
 
     def val_dataloader(self) -> "DataLoader[ExamBatch]":
-        """Validation exams in order."""
-        return self.loader(self.dataset(Split.VALIDATION))
+        """Validation exams in order; of a cohort that has none, the training exams, unchanged."""
+        validation = self.dataset(Split.VALIDATION)
+        return self.loader(validation if len(validation) else self.dataset(Split.TRAIN))
 
     def _loader(
         self, dataset: ExamDataset, sampler: CaseSampler | EveryExam

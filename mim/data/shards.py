@@ -125,12 +125,19 @@ class ShardReader:
             InputError: the bytes are not those that were written.
         """
         file = (os.getpid(), shard)
-        if file not in self._open:
-            self._open[file] = blosc2.SChunk(urlpath=str(self._folder / shard), mode="r")
-        data = self._open[file].decompress_chunk(chunk)
+        try:
+            if file not in self._open:
+                self._open[file] = blosc2.SChunk(urlpath=str(self._folder / shard), mode="r")
+            data = self._open[file].decompress_chunk(chunk)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise self._damaged(shard, chunk) from error
         if xxhash.xxh3_64_hexdigest(data) != checksum:
-            raise InputError(
-                f"{self._folder / shard}: image {chunk} is damaged; delete the file and "
-                f"its .parquet, and run 'mim cache' again"
-            )
+            raise self._damaged(shard, chunk)
         return np.frombuffer(data, np.uint16).reshape(self._shape)
+
+    def _damaged(self, shard: str, chunk: int) -> InputError:
+        path = self._folder / shard
+        return InputError(
+            f"{path}: image {chunk} is damaged; delete the file and {path.with_suffix('.parquet').name} "
+            "beside it, and run 'mim cache' again"
+        )

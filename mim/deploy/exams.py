@@ -50,11 +50,18 @@ class Assembled:
     left_out: list[tuple[str, Reason, str]]
 
 
-def studies(rows: Iterable[Row]) -> list[Study]:
-    """Studies by Study Instance UID, each with the other studies of its Patient ID."""
+def studies(rows: Iterable[Row]) -> tuple[list[Study], list[Row]]:
+    """Studies by Study Instance UID, each with the other studies of its Patient ID.
+
+    Beside them the rows that belong to no study: files that are no DICOM, or cannot be read.
+    """
     by_study: dict[str, list[Row]] = defaultdict(list)
+    of_none: list[Row] = []
     for row in rows:
-        by_study[row["study_uid"] or f"none: {Path(row['path']).parent.as_posix()}"].append(row)
+        if uid := row.get("study_uid"):
+            by_study[uid].append(row)
+        else:
+            of_none.append(row)
     found = [Study(uid, of_study) for uid, of_study in sorted(by_study.items())]
     by_woman: dict[str, list[Study]] = defaultdict(list)
     for study in found:
@@ -63,7 +70,7 @@ def studies(rows: Iterable[Row]) -> list[Study]:
     for of_woman in by_woman.values():
         for study in of_woman:
             study.others.extend(other for other in of_woman if other is not study)
-    return found
+    return found, of_none
 
 
 class Assembler:

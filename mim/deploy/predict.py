@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from mim.deploy.bundle import Bundle, load_bundle
 from mim.deploy.exams import Assembled, Assembler, Study, studies
-from mim.dicom.index import scan
+from mim.dicom.index import PROBLEMS, scan
 from mim.dicom.settings import IndexSettings
 from mim.image.contact import contact_sheet
 from mim.schemas.scores import PREDICTIONS
@@ -23,16 +23,17 @@ EXAMS_SHOWN = 4
 
 
 def predict(bundle: Path, source: Path, out: Path, overrides: Path | None) -> int:
-    """Score the exams below ``source``; returns how many could not be scored.
+    """Score the exams below ``source``; returns how many exams or files could not be used.
 
-    Older exams of a woman in the folder serve as priors, and are scored themselves.
+    Older exams of a woman in the folder serve as priors, and are scored themselves. A file that
+    belongs to no exam counts where somebody should look into it (``mim.dicom.index.PROBLEMS``).
 
     Raises:
         InputError: the bundle does not prove itself, or the folder holds no file.
     """
     loaded = load_bundle(bundle)
     settings = IndexSettings(overrides=str(overrides) if overrides else None)
-    found = studies(scan(source, settings, secrets.token_bytes(32)))
+    found, of_no_exam = studies(scan(source, settings, secrets.token_bytes(32)))
     assembler = Assembler(source, loaded.recipe, loaded.priors)
     rows = []
     for place, study in enumerate(tqdm(found, desc="predict", unit="exam")):
@@ -47,9 +48,13 @@ def predict(bundle: Path, source: Path, out: Path, overrides: Path | None) -> in
             "model": {key: loaded.about[key] for key in ("fingerprint", "score", "note")},
             "thresholds": loaded.about["thresholds"],
             "exams": rows,
+            "files_left_out": [
+                {name: row[name] for name in ("path", "reason", "detail")} for row in of_no_exam
+            ],
         },
     )
-    return sum(row["reason"] is not None for row in rows)
+    lost = sum(row["reason"] in PROBLEMS for row in of_no_exam)
+    return lost + sum(row["reason"] is not None for row in rows)
 
 
 def _row(bundle: Bundle, study: Study, assembled: Assembled) -> dict[str, object]:

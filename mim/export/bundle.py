@@ -143,7 +143,8 @@ def _write_about(run: Path, card: RunCard, folder: Path, worst: float, cases: in
             "breast": ["L", "R"],
         },
         "score": SCORE,
-        "thresholds": [asdict(threshold) for threshold in selection_thresholds(scores)],
+        # A cohort too small to have validation exams leaves its bundle without thresholds.
+        "thresholds": [asdict(t) for t in selection_thresholds(scores)] if len(scores) else [],
         "note": card.note,
         "training": card.training,
         "settings": card.settings,

@@ -132,7 +132,7 @@ def _levels(picture: Picture) -> tuple[float, float]:
 
 
 def _largest_body(bright: Mask) -> Mask | None:
-    width = max(3, round(STRIP_SHARE * bright.shape[1]))
+    width = 2 * round(STRIP_SHARE * bright.shape[1] / 2) + 1
     # OpenCV takes what lies beyond the edge for bright; a dark margin says otherwise.
     margin = cv2.copyMakeBorder(bright, 0, 0, width, width, cv2.BORDER_CONSTANT, value=0)
     opened = cv2.morphologyEx(margin, cv2.MORPH_OPEN, np.ones((1, width), np.uint8))

@@ -58,6 +58,8 @@ def fit(
     write_table(
         read_table(exams.cache.folder / "attrition.parquet", ATTRITION), out / "attrition.parquet"
     )
+    if not len(exams.dataset(Split.VALIDATION)):
+        print("no validation exams: the best checkpoint is chosen by the training exams")
     last = out / "checkpoints" / "last.ckpt"
     trainer.fit(task, exams, ckpt_path=last if last.exists() else None, weights_only=True)
     score(out, Split.VALIDATION)

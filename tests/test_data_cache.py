@@ -1,0 +1,137 @@
+"""The cache holds what the recipe gives, loses nothing, and goes on where it stopped."""
+
+import shutil
+from collections import Counter
+
+import numpy as np
+import polars as pl
+import pytest
+
+from mim.data.cache import Cache, write_cache
+from mim.data.settings import CacheSettings
+from mim.data.shards import ImageJob, ShardJob, write_shard
+from mim.errors import InputError
+from mim.image.recipe import fingerprint, prepare
+from mim.image.settings import RecipeSettings
+from mim.schemas.cache import CACHE
+from mim.schemas.table import read_table
+from mim.vocab import Laterality, Reason, View
+
+RECIPE = RecipeSettings(height=64, width=32)
+
+
+@pytest.fixture
+def own_cohort(cohort, programme, tmp_path):
+    """A copy of the cohort over a copy of its DICOM files, to be spoilt."""
+    shutil.copytree(programme / "dicom", tmp_path / "dicom")
+    shutil.copytree(cohort, tmp_path / "cohort")
+    about = (tmp_path / "cohort" / "cohort.json").read_text()
+    source = str(programme / "dicom")
+    (tmp_path / "cohort" / "cohort.json").write_text(about.replace(source, str(tmp_path / "dicom")))
+    return tmp_path / "cohort"
+
+
+def paths(cohort) -> dict[str, str]:
+    return dict(pl.read_parquet(cohort / "images.parquet").select("image", "path").rows())
+
+
+def test_every_image_is_what_the_recipe_gives(cohort, cache, programme):
+    found = Cache(cache)
+    rows = pl.read_parquet(cohort / "images.parquet").rows(named=True)
+    for row in rows:
+        wanted = prepare(
+            programme / "dicom" / row["path"],
+            Laterality(row["laterality"]),
+            View(row["view"]),
+            RECIPE,
+        )
+        np.testing.assert_array_equal(found.read(row["image"]), wanted.pixels)
+    assert found.folder.name == fingerprint(RECIPE)
+
+
+def test_no_identifier_enters_the_cache(cache, programme):
+    women = pl.read_csv(programme / "registry" / "women.csv")["woman_id"].cast(str).to_list()
+    for path in cache.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert not any(woman.encode() in content for woman in women), path.name
+
+
+def test_damaged_files_get_a_row_and_the_work_goes_on(own_cohort, tmp_path):
+    lost = sorted(paths(own_cohort).items())[:2]
+    (tmp_path / "dicom" / lost[0][1]).write_bytes(b"no dicom")
+    (tmp_path / "dicom" / lost[1][1]).unlink()
+    assert write_cache(own_cohort, tmp_path / "cache", RECIPE, CacheSettings(workers=1)) == 2
+    folder = Cache(tmp_path / "cache").folder
+    rows = {row["image"]: row for row in read_table(folder / "images.parquet", CACHE).to_pylist()}
+    assert all(rows[image]["reason"] for image, _ in lost)
+    assert sum(row["reason"] is None for row in rows.values()) == len(rows) - 2
+    attrition = pl.read_parquet(folder / "attrition.parquet").filter(pl.col("step") == "cache")
+    assert attrition["count"].sum() == len(rows)
+
+
+def test_a_killed_run_goes_on_to_the_same_cache(own_cohort, cache, tmp_path):
+    whole, out = Cache(cache).folder, tmp_path / "cache" / fingerprint(RECIPE)
+    write_cache(own_cohort, tmp_path / "cache", RECIPE, CacheSettings(workers=1))
+    for gone in (
+        "shard-00003.parquet",
+        "shard-00005.parquet",
+        "shard-00005.b2frame",
+        "images.parquet",
+    ):
+        (out / gone).unlink()
+    (out / ".shard-00003.b2frame.17").write_bytes(b"half")
+    kept = (out / "shard-00000.b2frame").stat().st_mtime_ns
+    write_cache(own_cohort, tmp_path / "cache", RECIPE, CacheSettings(workers=2))
+    assert (out / "shard-00000.b2frame").stat().st_mtime_ns == kept
+    assert read_table(out / "images.parquet", CACHE) == read_table(whole / "images.parquet", CACHE)
+    for image in paths(own_cohort):
+        np.testing.assert_array_equal(Cache(out).read(image), Cache(whole).read(image))
+
+
+def test_an_image_that_kills_its_decoder_gets_a_row(tmp_path, programme):
+    path = next((programme / "dicom").rglob("*.dcm"))
+    jobs = [ImageJob(name, path, Laterality.LEFT, View.CC) for name in ("good", "deadly")]
+    job = ShardJob(tmp_path, "shard-00000", jobs, RECIPE, deadly=frozenset({"deadly"}))
+    assert write_shard(job) == 1
+    rows = read_table(job.rows, CACHE).to_pylist()
+    assert [row["reason"] for row in rows] == [None, Reason.DECODER_DIED]
+    assert not job.in_hand.exists()
+
+
+def test_changed_bytes_are_noticed(cache, cohort, tmp_path):
+    shutil.copytree(cache, tmp_path / "cache")
+    found = Cache(tmp_path / "cache")
+    shard = found.folder / "shard-00000.b2frame"
+    content = bytearray(shard.read_bytes())
+    middle = len(content) // 2
+    for place in range(middle, middle + 64):
+        content[place] ^= 0x55
+    shard.write_bytes(bytes(content))
+    outcomes = Counter(_try_reading(found, image) for image in paths(cohort))
+    assert outcomes["damaged"] >= 1
+    assert outcomes["damaged"] + outcomes["whole"] == len(paths(cohort))
+
+
+def _try_reading(found: Cache, image: str) -> str:
+    try:
+        found.read(image)
+    except InputError as error:
+        return "damaged" if "is damaged" in str(error) else str(error)
+    return "whole"
+
+
+def test_a_recipe_of_another_version_is_refused(cache, tmp_path):
+    shutil.copytree(cache, tmp_path / "cache")
+    about = Cache(tmp_path / "cache").folder / "cache.json"
+    about.write_text(about.read_text().replace(fingerprint(RECIPE), "0123456789abcdef"))
+    with pytest.raises(InputError, match="0123456789abcdef"):
+        Cache(tmp_path / "cache")
+
+
+def test_two_recipes_in_one_folder_ask_which(cohort, tmp_path):
+    for height in (16, 24):
+        recipe = RecipeSettings(height=height, width=8)
+        write_cache(cohort, tmp_path, recipe, CacheSettings(workers=1))
+    with pytest.raises(InputError, match="give the folder of one recipe"):
+        Cache(tmp_path)

@@ -1,0 +1,79 @@
+"""Batches say what is there: slots, priors, months, labels and masks."""
+
+import numpy as np
+import polars as pl
+import torch
+
+from mim.data.cache import Cache
+from mim.data.dataset import ExamDataset, Exams
+from mim.data.sampler import Draw
+from mim.vocab import VIEW_SLOTS
+
+
+def dataset(cohort, cache, times=2):
+    opened = Cache(cache)
+    everyone = Exams(cohort, opened)
+    return ExamDataset(list(everyone), everyone, opened, times, augment=None), opened
+
+
+def test_images_stand_in_their_slots_and_times(cohort, cache):
+    exams, opened = dataset(cohort, cache)
+    table = pl.read_parquet(cohort / "images.parquet")
+    images = {
+        (row["exam"], row["laterality"], row["view"]): row["image"]
+        for row in table.rows(named=True)
+    }
+    rows = {row["exam"]: row for row in pl.read_parquet(cohort / "exams.parquet").rows(named=True)}
+    batch = exams[[Draw(place, 0) for place in range(len(exams))]]
+    seen_priors = 0
+    for place, exam in enumerate(exams.exams):
+        row = rows[exam.exam]
+        timeline = [exam.exam, *row["priors"]][:2]
+        for time, name in enumerate(timeline):
+            for slot, (side, view) in enumerate(VIEW_SLOTS):
+                image = images.get((name, side, view))
+                assert bool(batch.present[place, time, slot]) is (image is not None)
+                wanted = opened.read(image) if image else np.zeros((64, 32), np.uint16)
+                np.testing.assert_array_equal(batch.images[place, time, slot, 0].numpy(), wanted)
+        if row["priors"]:
+            seen_priors += 1
+            assert batch.months[place, 1] == np.float32(row["months_before"][0])
+            assert batch.months[place, 1] > 12
+        else:
+            assert not batch.present[place, 1].any()
+        assert batch.months[place, 0] == 0
+    assert seen_priors > 2
+
+
+def test_labels_are_the_cohorts_and_unknown_is_masked(cohort, cache, tmp_path):
+    exams, _ = dataset(cohort, cache)
+    batch = exams[[Draw(place, 0) for place in range(len(exams))]]
+    assert batch.cancer.any()
+    for place, exam in enumerate(exams.exams):
+        for breast in range(2):
+            seen = bool(batch.present[place, 0, 2 * breast : 2 * breast + 2].any())
+            known = exam.cancer[breast] is not None and seen
+            assert bool(batch.known[place, breast]) is known
+            assert bool(batch.cancer[place, breast]) is bool(exam.cancer[breast])
+
+
+def test_an_exam_whose_images_are_all_lost_is_counted_and_left_out(cohort, cache):
+    exams = Exams(cohort, Cache(cache))
+    everyone = list(exams)
+    assert exams.without_image == 0
+
+    class Without(Cache):
+        def __contains__(self, image: str) -> bool:
+            return image not in everyone[0].slots and super().__contains__(image)
+
+    fewer = Exams(cohort, Without(cache))
+    assert fewer.without_image == 1
+    assert fewer.get(everyone[0].exam) is None
+
+
+def test_batches_have_the_documented_types(cohort, cache):
+    exams, _ = dataset(cohort, cache, times=3)
+    batch = exams[[Draw(0, 0), Draw(1, 0)]]
+    assert batch.images.shape == (2, 3, 4, 1, 64, 32)
+    assert batch.images.dtype == torch.uint16
+    assert (batch.present.dtype, batch.months.dtype) == (torch.bool, torch.float32)

@@ -1,0 +1,162 @@
+"""A bundle proves itself, or is refused."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from mim.deploy.bundle import TOLERANCE, file_checksum, load_bundle
+from mim.deploy.predict import predict
+from mim.errors import InputError
+from mim.export import bundle as export_bundle
+from mim.export.bundle import write_bundle
+from mim.schemas.scores import PREDICTIONS
+from mim.schemas.table import read_table
+from mim.vocab import SELECTION_RATES
+
+
+@pytest.fixture
+def own(bundle, tmp_path):
+    return shutil.copytree(bundle, tmp_path / "bundle")
+
+
+def rewrite(folder, **changes) -> None:
+    about = json.loads((folder / "bundle.json").read_text())
+    (folder / "bundle.json").write_text(json.dumps(about | changes))
+
+
+def test_a_good_bundle_loads_and_says_what_it_is(bundle):
+    loaded = load_bundle(bundle)
+    assert list(loaded.thresholds) == list(SELECTION_RATES)
+    assert loaded.about["parity"]["largest_difference"] <= TOLERANCE
+    assert loaded.about["parity"]["cases"] > 8
+    assert "screen-detected" in loaded.about["score"]
+    assert loaded.about["training"]["cancers"] > 0
+    assert "torch" in loaded.about["versions"]
+
+
+def test_no_path_and_no_image_of_a_woman_leaves_in_a_bundle(bundle, run):
+    text = (bundle / "bundle.json").read_text()
+    assert str(run.parent) not in text
+    with np.load(bundle / "golden.npz") as golden:
+        blocks = golden["images"].reshape(-1, 64, 32)[:, :4, :4]
+        assert (blocks == blocks[:, :1, :1]).all(), "golden images are blocks, not breasts"
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "golden.npz"])
+def test_a_changed_or_missing_file_is_refused(own, name):
+    content = (own / name).read_bytes()
+    (own / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(InputError, match=f"{name}: changed since export"):
+        load_bundle(own)
+    (own / name).unlink()
+    with pytest.raises(InputError, match=f"{name}: no such file"):
+        load_bundle(own)
+
+
+def test_another_recipe_is_refused(own):
+    rewrite(own, recipe={"height": 65, "width": 32})
+    with pytest.raises(InputError, match="prepares images by"):
+        load_bundle(own)
+
+
+def test_a_model_of_another_bundle_is_refused(own):
+    model = onnx.load(own / "model.onnx")
+    onnx.helper.set_model_props(model, {"fingerprint": "0" * 16})
+    onnx.save(model, own / "model.onnx")
+    files = json.loads((own / "bundle.json").read_text())["files"]
+    rewrite(own, files=files | {"model.onnx": file_checksum(own / "model.onnx")})
+    with pytest.raises(InputError, match="belongs to another bundle"):
+        load_bundle(own)
+
+
+@pytest.mark.parametrize(
+    ("part", "words"), [("breast_score", "golden case scores"), ("phantom", "phantom is prepared")]
+)
+def test_a_golden_case_that_comes_out_otherwise_is_refused(own, part, words):
+    with np.load(own / "golden.npz") as golden:
+        arrays = dict(golden)
+    arrays[part] = arrays[part] + (300 if part == "phantom" else 0.01)
+    np.savez_compressed(own / "golden.npz", **arrays)
+    files = json.loads((own / "bundle.json").read_text())["files"]
+    rewrite(own, files=files | {"golden.npz": file_checksum(own / "golden.npz")})
+    with pytest.raises(InputError, match=words):
+        load_bundle(own)
+
+
+def test_export_refuses_a_model_that_onnx_runs_otherwise(run, bundle, tmp_path, monkeypatch):
+    """PyTorch's weights are moved by a little after the graph was written."""
+
+    def write_then_move(model, example, path, metadata):
+        shutil.copy(bundle / "model.onnx", path)
+        with torch.no_grad():
+            model.breast_head[-1].bias += 0.01
+
+    monkeypatch.setattr(export_bundle, "write_onnx", write_then_move)
+    with pytest.raises(InputError, match=r"differ by .* more than 0\.0001"):
+        write_bundle(run, tmp_path / "bundle")
+    assert not any(tmp_path.iterdir()), "nothing is left behind"
+
+
+def test_export_leaves_other_folders_alone(run, tmp_path):
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(InputError, match="no bundle; choose another folder"):
+        write_bundle(run, tmp_path)
+
+
+WITHOUT_TORCH = """
+import sys
+from importlib.abc import MetaPathFinder
+
+BANNED = {"torch", "torchvision", "pytorch_lightning", "timm", "pandas", "polars", "sklearn", "onnx"}
+
+class Banned(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in BANNED:
+            raise ImportError(f"{name} is banned")
+
+sys.meta_path.insert(0, Banned())
+from mim.cli.main import main
+code = main(sys.argv[1:])
+assert not BANNED & set(sys.modules)
+sys.exit(code)
+"""
+
+
+def test_predict_runs_without_torch(bundle, programme, tmp_path):
+    keys = [f"bundle={bundle}", f"source={programme / 'dicom'}", f"out={tmp_path / 'out'}"]
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, "predict", *keys], capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr
+    rows = read_table(tmp_path / "out" / "predictions.parquet", PREDICTIONS).to_pylist()
+    assert sum(row["exam_score"] is not None for row in rows) > 10
+
+
+def test_exams_that_cannot_be_scored_have_a_reason(bundle, programme, tmp_path):
+    files = sorted((programme / "dicom").rglob("*.dcm"))
+    source = tmp_path / "source"
+    exam = files[0].parent
+    shutil.copytree(exam, source / "cut")
+    for path in (source / "cut").iterdir():
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) * 3 // 4])
+    other = next(path.parent for path in files if path.parent.parent != exam.parent)
+    shutil.copytree(other, source / "whole")
+    (source / "letter.txt").write_text("dear colleague")
+    problems = predict(bundle, source, tmp_path / "out", None)
+    rows = read_table(tmp_path / "out" / "predictions.parquet", PREDICTIONS).to_pylist()
+    assert len(rows) == 2
+    cut, whole = sorted(rows, key=lambda row: row["reason"] is None)
+    assert problems == 1
+    assert cut["reason"] is not None
+    assert all(path.name in cut["detail"] for path in (source / "cut").iterdir())
+    assert cut["exam_score"] is None
+    assert whole["exam_score"] is not None
+    left_out = json.loads((tmp_path / "out" / "predictions.json").read_text())["files_left_out"]
+    assert [file["path"] for file in left_out] == ["letter.txt"]
