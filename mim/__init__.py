@@ -1,0 +1,3 @@
+"""Machine learning in the mammography programme."""
+
+__version__ = "0.1.0"

@@ -145,7 +145,7 @@ def test_exams_that_cannot_be_scored_have_a_reason(bundle, programme, tmp_path):
     shutil.copytree(exam, source / "cut")
     for path in (source / "cut").iterdir():
         content = path.read_bytes()
-        path.write_bytes(content[: len(content) * 3 // 4])
+        path.write_bytes(content[:-300])
     other = next(path.parent for path in files if path.parent.parent != exam.parent)
     shutil.copytree(other, source / "whole")
     (source / "letter.txt").write_text("dear colleague")

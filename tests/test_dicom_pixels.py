@@ -27,7 +27,7 @@ LOSSLESS = {
     "1.2.840.10008.1.2.4.90": lambda a: imagecodecs.jpeg2k_encode(
         a, level=0, codecformat="j2k", bitspersample=12
     ),
-    "1.2.840.10008.1.2.4.201": lambda a: imagecodecs.htj2k_encode(a),
+    "1.2.840.10008.1.2.4.201": imagecodecs.htj2k_encode,
 }
 
 

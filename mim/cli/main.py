@@ -6,9 +6,9 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from mim import __version__
 from mim.cli import commands
 from mim.config.commands import COMMANDS
 from mim.config.help import overview, page
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
         case [] | ["-h" | "--help" | "help", *_]:
             print(overview())
         case ["--version"]:
-            print(f"mim {_version()}")
+            print(f"mim {__version__}")
         case [name, *words] if name in COMMANDS and any(word in HELP for word in words):
             print(page(name))
         case [name, *words] if name in COMMANDS:
@@ -82,10 +82,3 @@ def _silence_libraries() -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
         os.environ.setdefault("PYTHONWARNINGS", "ignore")
-
-
-def _version() -> str:
-    try:
-        return version("mim")
-    except PackageNotFoundError:
-        return "(not installed)"

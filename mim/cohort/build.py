@@ -6,16 +6,13 @@ Number, UIDs and the registry's own names stay behind. Where several studies are
 first of their pseudonyms in alphabetical order names it.
 """
 
-import json
-import os
-from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 
+from mim import __version__
 from mim.cohort.attrition import cohort_attrition, why_exams_left_out
 from mim.cohort.images import choose_images, read_index_images
 from mim.cohort.join import KEYS, join_studies, refuse_no_join
@@ -27,7 +24,7 @@ from mim.cohort.splits import check_shares, split_of
 from mim.cohort.summary import cohort_counts, followup_notices, print_summary
 from mim.errors import InputError
 from mim.schemas.cohort import ATTRITION, EXAMS, IMAGES
-from mim.schemas.table import Schema, read_table, write_table
+from mim.schemas.table import Schema, read_json, read_table, write_json, write_table
 
 TEXT = pl.String()
 RANK = {key: rank for rank, key in enumerate(KEYS)}
@@ -62,14 +59,15 @@ def write_cohort(index: Path, registry: Path, out: Path, settings: CohortSetting
     _write(_images_of(kept, exams), IMAGES, out / "images.parquet")
     write_table(attrition, out / "attrition.parquet")
     about = {
-        "mim": _version(),
+        "mim": __version__,
         "source": source,
+        "note": _note_of(registry),
         "settings": asdict(settings),
         "counts": cohort_counts(exams, joined),
         "problems": joined.problems,
         "notices": notices,
     }
-    _write_json(about, out / "cohort.json")
+    write_json(out / "cohort.json", about)
     print_summary(exams, attrition, notices, joined.problems)
     return sum(joined.problems.values())
 
@@ -153,25 +151,17 @@ def _refuse_no_outcome(exams: pl.DataFrame, registry: Path, settings: OutcomeSet
 def _source_of(index: Path) -> str:
     """The indexed DICOM folder, as the index wrote it down."""
     path = index / "index.json"
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["source"])
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: no index here; make it with 'mim index'") from error
+    if not path.is_file():
+        raise InputError(f"{path}: no index here; make it with 'mim index'")
+    return str(read_json(path)["source"])
+
+
+def _note_of(registry: Path) -> str:
+    """What the registry wants said wherever a figure of its data stands; nothing where it is silent."""
+    path = registry / "note.txt"
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
 
 def _write(frame: pl.DataFrame, schema: Schema, path: Path) -> None:
     wanted = schema.arrow()
     write_table(frame.select(wanted.names).to_arrow().cast(wanted), path)
-
-
-def _write_json(content: Mapping[str, object], path: Path) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    unfinished.replace(path)
-
-
-def _version() -> str:
-    try:
-        return version("mim")
-    except PackageNotFoundError:
-        return "(not installed)"

@@ -126,7 +126,7 @@ class DemoCommand(ProgrammeSettings):
     """Detector matrix divided by this, pixel spacing multiplied by it; 1 is the full detector."""
     cancer_share: float = 0.4
     """Share of women with a cancer found in or after one of their rounds."""
-    recipe: RecipeSettings = field(default_factory=lambda: RecipeSettings(height=256, width=128))
+    recipe: RecipeSettings = field(default_factory=lambda: RecipeSettings(height=192, width=96))
 
 
 Command = (

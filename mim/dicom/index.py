@@ -1,13 +1,11 @@
 """The index: one row for every file of a DICOM tree, usable or not."""
 
-import json
 import os
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from itertools import chain, islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 from tqdm import tqdm
 
+from mim import __version__
 from mim.dicom.header import describe
 from mim.dicom.overrides import Given, read_overrides
 from mim.dicom.pseudonym import load_key, load_or_make_key, pseudonym
@@ -24,7 +23,7 @@ from mim.dicom.tree import Found, find_files
 from mim.errors import InputError
 from mim.schemas.cohort import ATTRITION
 from mim.schemas.images import IMAGES
-from mim.schemas.table import write_table
+from mim.schemas.table import write_json, write_table
 from mim.vocab import Laterality, Maker, Presentation, Reason, View
 
 Row = dict[str, object]
@@ -225,24 +224,15 @@ def _attrition(counts: Mapping[str, int]) -> pa.Table:
     )
 
 
-def _version() -> str:
-    try:
-        return version("mim")
-    except PackageNotFoundError:
-        return "(not installed)"
-
-
 def _write_about(plan: Plan, counts: Mapping[str, int], path: Path) -> None:
     about = {
         "source": str(plan.source.absolute()),
-        "mim": _version(),
+        "mim": __version__,
         "files": len(plan.work),
         "counts": dict(sorted(counts.items())),
         "overrides_without_file": plan.unmatched,
     }
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    unfinished.write_text(json.dumps(about, indent=2) + "\n", "utf-8")
-    unfinished.replace(path)
+    write_json(path, about)
 
 
 def _print_summary(plan: Plan, counts: Counter[str]) -> None:

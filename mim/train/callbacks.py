@@ -13,21 +13,17 @@ METRIC = "validation/auc"
 """What the best checkpoint is chosen by."""
 
 
-def checkpoints(folder: Path) -> ModelCheckpoint:
-    """Keeps ``best.ckpt`` by ``METRIC`` and ``last.ckpt`` of the last whole epoch."""
-    return ModelCheckpoint(
-        dirpath=folder,
-        filename="best",
-        monitor=METRIC,
-        mode="max",
-        save_last=True,
-        enable_version_counter=False,
-    )
-
-
 def watchers(folder: Path) -> list[pl.Callback]:
-    """Progress bar, learning rate in the log, checkpoints in ``folder``."""
-    return [TQDMProgressBar(), LearningRateMonitor("step"), checkpoints(folder)]
+    """Progress bar, learning rate in the log, and two checkpoints in ``folder``.
+
+    ``best.ckpt`` is the best epoch by ``METRIC``, ``last.ckpt`` the last whole one. They are two
+    callbacks, since Lightning's ``save_last`` only follows the best.
+    """
+    best = ModelCheckpoint(folder, "best", METRIC, mode="max", enable_version_counter=False)
+    last = ModelCheckpoint(
+        folder, "last", save_on_train_epoch_end=True, enable_version_counter=False
+    )
+    return [TQDMProgressBar(), LearningRateMonitor("step"), best, last]
 
 
 def loggers(run: Path, mode: WandbMode, settings: Mapping[str, object]) -> list[Logger]:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mim import __version__
 from mim.data.datamodule import ExamData
 from mim.data.settings import DataSettings
 from mim.errors import InputError
@@ -18,7 +19,7 @@ from mim.model.settings import ModelSettings
 from mim.schemas.table import read_json, write_json
 from mim.train.settings import TrainSettings
 
-PACKAGES = ("mim", "torch", "torchvision", "pytorch-lightning", "timm", "numpy", "albumentations")
+PACKAGES = ("torch", "torchvision", "pytorch-lightning", "timm", "numpy", "albumentations")
 
 
 @dataclass
@@ -79,7 +80,8 @@ def make_card(
         fingerprint=exams.cache.fingerprint,
         priors=exams.priors,
         training=_counts(exams),
-        versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        versions={"mim": __version__, "python": platform.python_version()}
+        | {name: version(name) for name in PACKAGES},
     )
 
 
