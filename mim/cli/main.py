@@ -78,6 +78,9 @@ def _complain(message: str, code: int) -> int:
 def _silence_libraries() -> None:
     """Keep libraries' remarks from users, in this process and in those it starts."""
     logging.disable(logging.INFO)
+    if not sys.stderr.isatty():
+        # The log of a batch job wants a progress line now and then, not ten a second.
+        os.environ.setdefault("TQDM_MININTERVAL", "10")
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     if not sys.warnoptions:
         warnings.simplefilter("ignore")

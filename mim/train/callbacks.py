@@ -13,8 +13,8 @@ METRIC = "validation/auc"
 """What the best checkpoint is chosen by."""
 
 
-def watchers(folder: Path) -> list[pl.Callback]:
-    """Progress bar, learning rate in the log, and two checkpoints in ``folder``.
+def watchers(folder: Path, bar: bool) -> list[pl.Callback]:
+    """Progress bar, or a line an epoch; learning rate in the log, and two checkpoints in ``folder``.
 
     ``best.ckpt`` is the best epoch by ``METRIC``, ``last.ckpt`` the last whole one. They are two
     callbacks, since Lightning's ``save_last`` only follows the best.
@@ -23,7 +23,27 @@ def watchers(folder: Path) -> list[pl.Callback]:
     last = ModelCheckpoint(
         folder, "last", save_on_train_epoch_end=True, enable_version_counter=False
     )
-    return [TQDMProgressBar(), LearningRateMonitor("step"), best, last]
+    progress = Bar() if bar else EpochLines()
+    return [progress, LearningRateMonitor("step"), best, last]
+
+
+class Bar(TQDMProgressBar):
+    """Lightning's progress bar without the version of its logger."""
+
+    def get_metrics(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """Figures beside the bar."""
+        return {k: v for k, v in super().get_metrics(trainer, pl_module).items() if k != "v_num"}
+
+
+class EpochLines(pl.Callback):
+    """A line for each epoch, for the log of a batch job."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the epoch's figures."""
+        figures = [f"{k} {float(v):.3f}" for k, v in sorted(trainer.progress_bar_metrics.items())]
+        print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {', '.join(figures)}")
 
 
 def loggers(run: Path, mode: WandbMode, settings: Mapping[str, object]) -> list[Logger]:

@@ -5,6 +5,7 @@ there are ``log/metrics.csv``, ``inputs.png``, ``attrition.parquet`` and ``score
 was killed goes on from its last whole epoch, to the same end as one left alone.
 """
 
+import sys
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -67,6 +68,7 @@ def fit(
 
 def make_trainer(out: Path, train: TrainSettings, settings: dict[str, object]) -> pl.Trainer:
     """Lightning's trainer with everything that watches the run."""
+    bar = sys.stdout.isatty()
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
     return pl.Trainer(
@@ -75,13 +77,14 @@ def make_trainer(out: Path, train: TrainSettings, settings: dict[str, object]) -
         devices=1,
         precision=PRECISION[train.precision],  # type: ignore[arg-type]
         max_epochs=train.epochs,
-        callbacks=watchers(out / "checkpoints"),
+        callbacks=watchers(out / "checkpoints", bar),
         logger=loggers(out, train.wandb, settings),
         gradient_clip_val=1.0,
         num_sanity_val_steps=0,
         log_every_n_steps=10,
         use_distributed_sampler=False,
         enable_model_summary=False,
+        enable_progress_bar=bar,
     )
 
 

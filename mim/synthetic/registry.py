@@ -1,0 +1,86 @@
+"""The registry's tables of the made-up programme, as CSV."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import csv
+
+from mim.schemas.registry import CANCERS, DECISIONS, DENSITY, EXAMS, QUALITY, READINGS, WOMEN
+from mim.schemas.table import Schema
+from mim.synthetic.imaging import study_uid
+from mim.synthetic.readers import read_exam
+from mim.synthetic.settings import ProgrammeSettings
+from mim.synthetic.truth import write_whole
+from mim.synthetic.women import Exam, Woman
+
+Row = dict[str, object]
+
+
+def write_registry(folder: Path, women: Iterable[Woman], settings: ProgrammeSettings) -> None:
+    """Write the seven tables of ``mim.schemas.registry``; dates are ISO 8601."""
+    tables: dict[Schema, list[Row]] = {
+        schema: [] for schema in (WOMEN, EXAMS, READINGS, DECISIONS, CANCERS, DENSITY, QUALITY)
+    }
+    for woman in women:
+        tables[WOMEN].append(
+            {
+                "woman_id": woman.woman_id,
+                "birth_year": woman.birth_year,
+                "followup_end": woman.followup_end,
+            }
+        )
+        tables[CANCERS].extend(_cancer(woman))
+        for exam in woman.exams:
+            _add_exam(tables, woman, exam, settings)
+    folder.mkdir(exist_ok=True)
+    for schema, rows in tables.items():
+        _write_csv(folder / f"{schema.name}.csv", schema.from_rows(rows))
+
+
+def _cancer(woman: Woman) -> list[Row]:
+    if (cancer := woman.cancer) is None:
+        return []
+    return [
+        {
+            "woman_id": woman.woman_id,
+            "diagnosis_date": cancer.diagnosed,
+            "breast": cancer.side,
+            "invasive": cancer.invasive,
+            "size_mm": cancer.size_mm,
+        }
+    ]
+
+
+def _add_exam(
+    tables: dict[Schema, list[Row]], woman: Woman, exam: Exam, settings: ProgrammeSettings
+) -> None:
+    this: Row = {"exam_id": exam.exam_id}
+    reading = read_exam(settings.seed, woman, exam)
+    tables[EXAMS].append(
+        this
+        | {
+            "woman_id": woman.woman_id,
+            "exam_date": exam.day,
+            "study_uid": study_uid(settings, woman.number, exam),
+            "site": exam.site.name,
+        }
+    )
+    tables[READINGS].extend(
+        this | {"reader": reader, "breast": side, "score": score}
+        for (reader, side), score in reading.scores.items()
+    )
+    tables[DECISIONS].append(this | {"consensus": reading.consensus, "recalled": reading.recalled})
+    tables[DENSITY].extend(
+        this | {"breast": side, "density": density} for side, density in exam.density.items()
+    )
+    tables[QUALITY].extend(
+        this | {"breast": side, "view": view, "grade": grade}
+        for (side, view), grade in exam.grades.items()
+    )
+
+
+def _write_csv(path: Path, table: pa.Table) -> None:
+    sink = pa.BufferOutputStream()
+    csv.write_csv(table, sink, csv.WriteOptions(quoting_style="needed"))
+    write_whole(path, sink.getvalue().to_pybytes())
