@@ -239,8 +239,9 @@ class Camera:
 
 
 def study_uid(settings: ProgrammeSettings, number: int, exam: Exam) -> str:
-    """Study Instance UID of an exam; other seeds or sizes give other UIDs."""
-    return derive_uid("mim", settings.seed, settings.shrink, number, exam.round)
+    """Study Instance UID of an exam; settings that change its pixels change the UID."""
+    changing = (settings.seed, settings.shrink, settings.rounds, settings.cancer_share)
+    return derive_uid("mim", *changing, number, exam.round)
 
 
 def _shape(study: Study) -> tuple[int, int]:

@@ -35,7 +35,7 @@ def write_programme(out: Path, settings: ProgrammeSettings) -> None:
     ``dicom/<woman>/<exam>/<n>.dcm``, ``registry/*.csv``, ``truth/images.parquet`` with
     ``truth/masks/<sop_uid>.png``, ``pseudonym.key`` and ``programme.json``. The same settings give
     the same bytes, however many workers there are. A job that was killed goes on where it was:
-    women whose folder is there are skipped.
+    women whose folder is there are skipped, and ``truth/women`` keeps what is known of each.
 
     Raises:
         InputError: a setting is out of range, or ``out`` holds a programme of other settings.
