@@ -80,9 +80,9 @@ def run(cohort, cache) -> Path:
         cache,
         out,
         DataSettings(batch_size=4, augment=AugmentSettings(probability=0.5)),
-        ModelSettings(encoder="lcnet_035", width=16, layers=1, heads=2),
+        ModelSettings(encoder="convnext_atto", width=16, layers=1, heads=2),
         TrainSettings(
-            epochs=4, learning_rate=0.01, accelerator=Accelerator.cpu, wandb=WandbMode.off
+            epochs=4, learning_rate=1e-3, accelerator=Accelerator.cpu, wandb=WandbMode.off
         ),
     )
     return out

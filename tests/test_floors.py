@@ -34,7 +34,7 @@ def test_module_is_small_and_well_named(path: Path) -> None:
         assert function.end_lineno - function.lineno < 80, function.name
     assert path.stem not in {"utils", "util", "core", "common", "helpers", "misc", "base"}
     assert len(path.relative_to(ROOT).parts) <= 3, "mim/room/module.py, never deeper"
-    if path.name == "__init__.py":
+    if path.name == "__init__.py" and path.parent.name != "mim":
         assert not text.strip()
 
 

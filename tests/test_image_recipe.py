@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
@@ -17,8 +17,8 @@ from mim.vocab import Laterality, Reason, View
 SMALL = RecipeSettings(height=160, width=80)
 
 
-def prepared(stored: StoredImage, settings: RecipeSettings = SMALL) -> np.ndarray:
-    return prepare_stored(stored, Laterality.RIGHT, View.CC, settings).pixels
+def prepared(stored: StoredImage, recipe: RecipeSettings = SMALL) -> np.ndarray:
+    return prepare_stored(stored, Laterality.RIGHT, View.CC, recipe).pixels
 
 
 def changed(stored: StoredImage, pixels: np.ndarray | None = None, **elements) -> StoredImage:
@@ -30,15 +30,15 @@ def changed(stored: StoredImage, pixels: np.ndarray | None = None, **elements) -
 
 
 @pytest.mark.parametrize(
-    ("settings", "digest"),
+    ("recipe", "digest"),
     [
         (RecipeSettings(height=256, width=128), "129bfe2d908b1a2a"),
         (RecipeSettings(height=600, width=400), "bba2b169d216a71f"),
     ],
 )
-def test_golden_pixels(settings, digest):
+def test_golden_pixels(recipe, digest):
     """Who changes these raises ``recipe.VERSION`` and says so in the CHANGELOG."""
-    pixels = prepared(phantom(), settings)
+    pixels = prepared(phantom(), recipe)
     # Rounding of another OpenCV build moves single levels; the upper ten bits stay.
     assert hashlib.blake2b((pixels >> 6).tobytes(), digest_size=8).hexdigest() == digest
 
@@ -144,6 +144,7 @@ def test_the_fingerprint_tells_recipes_apart(height, width):
     assert one != fingerprint(RecipeSettings(height=height, width=width + 1))
 
 
+@settings(max_examples=25)
 @given(st.integers(20, 300), st.integers(20, 300))
 def test_any_size_of_input_is_filled_and_never_left(height, width):
     pixels = prepared(phantom(), RecipeSettings(height=height, width=width))

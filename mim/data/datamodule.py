@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytorch_lightning as pl
+import torch
 from torch.utils.data import DataLoader
 
 from mim.data.augment import make_augment
@@ -86,7 +87,7 @@ class ExamData(pl.LightningDataModule):
             sampler=sampler,
             num_workers=workers,
             persistent_workers=workers > 0,
-            pin_memory=True,
+            pin_memory=torch.cuda.is_available(),
         )
 
 

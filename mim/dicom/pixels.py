@@ -17,6 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.errors import InvalidDicomError
 
+from mim.dicom.elements import quiet
 from mim.vocab import Reason
 
 Pixels = NDArray[Any]
@@ -127,7 +128,8 @@ def read_image(path: Path) -> StoredImage:
             syntax outside ``DECODERS``, or pixels that are not what its header says.
     """
     try:
-        dataset = dcmread(path, force=True)
+        with quiet():
+            dataset = dcmread(path, force=True)
     except (OSError, InvalidDicomError, ValueError, EOFError, AttributeError) as error:
         raise PixelError(Reason.UNREADABLE, f"not readable: {error}") from error
     data = dataset.get("PixelData")

@@ -32,7 +32,7 @@ LARGEST_SHRINK = 32
 def write_programme(out: Path, settings: ProgrammeSettings) -> None:
     """Write the programme that ``settings`` describe into ``out``.
 
-    ``dicom/<woman>/<exam>/<n>.dcm``, ``registry/*.csv``, ``truth/images.parquet`` with
+    ``dicom/<woman>/<exam>/<n>.dcm``, ``registry/*.csv`` with ``note.txt``, ``truth/images.parquet`` with
     ``truth/masks/<sop_uid>.png``, ``pseudonym.key`` and ``programme.json``. The same settings give
     the same bytes, however many workers there are. A job that was killed goes on where it was:
     women whose folder is there are skipped, and ``truth/women`` keeps what is known of each.
@@ -47,6 +47,7 @@ def write_programme(out: Path, settings: ProgrammeSettings) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     numbers = range(1, settings.women + 1)
     write_registry(out / "registry", (_draw(settings, n) for n in numbers), settings)
+    write_whole(out / "registry" / "note.txt", f"{ABOUT}\n".encode())
     waiting = [n for n in numbers if not _finished(dicom, parts, n)]
     done = tqdm(
         total=settings.women, initial=settings.women - len(waiting), desc="synth", unit="woman"
