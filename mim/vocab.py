@@ -45,6 +45,7 @@ class ViewModifier(StrEnum):
     NIPPLE_IN_PROFILE = "nipple in profile"
     INFRAMAMMARY_FOLD = "inframammary fold"
     AXILLARY_TISSUE = "axillary tissue"
+    ANTERIOR_COMPRESSION = "anterior compression"
 
 
 class Maker(StrEnum):

@@ -247,7 +247,7 @@ MODIFIERS_BY_CONCEPT = {
     "NippleInProfile": ViewModifier.NIPPLE_IN_PROFILE,
     "InfraMammaryFold": ViewModifier.INFRAMAMMARY_FOLD,
     "AxillaryTissue": ViewModifier.AXILLARY_TISSUE,
-    "AnteriorCompression": ViewModifier.SPOT,
+    "AnteriorCompression": ViewModifier.ANTERIOR_COMPRESSION,
 }
 
 SIDES_BY_CONCEPT = {"Left": Laterality.LEFT, "Right": Laterality.RIGHT}

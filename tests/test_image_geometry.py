@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.multival import MultiValue
 
-from mim.image.geometry import find_breast, is_upside_down
+from mim.image.geometry import find_breast, inside_frame, is_upside_down
 from mim.vocab import Laterality, View
 
 ROWS, COLUMNS = 500, 400
@@ -51,19 +51,23 @@ def with_letters(picture: np.ndarray) -> np.ndarray:
     return np.where(letters > 0, np.float32(4000), picture)
 
 
-def with_frame(picture: np.ndarray) -> np.ndarray:
-    picture = picture.copy()
-    picture[:9] = picture[-12:] = 4000
-    picture[:, -5:] = 4000
-    return picture
-
-
 def with_glow(picture: np.ndarray) -> np.ndarray:
     return np.maximum(picture, 700 * np.exp(-np.arange(COLUMNS) / 8.0)[None]).astype(np.float32)
 
 
-@pytest.mark.parametrize("spoil", [with_letters, with_frame, with_glow])
-def test_letters_frames_and_glow_do_not_rule_the_crop(spoil):
+@pytest.mark.parametrize("thickness", [1, 3, 9, 20])
+@pytest.mark.parametrize("inverted", [False, True])
+def test_a_white_frame_is_cut_off_and_a_breast_at_the_edge_is_not(thickness, inverted):
+    picture = breast(radius=180)
+    assert inside_frame(-picture if inverted else picture, inverted) == (0, ROWS, 0, COLUMNS)
+    framed = picture.copy()
+    framed[:thickness] = framed[-thickness:] = framed[:, :thickness] = 4000
+    top, bottom, left, right = inside_frame(-framed if inverted else framed, inverted)
+    assert (top, bottom, left, right) == (thickness, ROWS - thickness, thickness, COLUMNS)
+
+
+@pytest.mark.parametrize("spoil", [with_letters, with_glow])
+def test_letters_and_glow_do_not_rule_the_crop(spoil):
     wanted = np.array(box(breast()))
     assert np.abs(np.array(box(spoil(breast()))) - wanted).max() <= 12
 

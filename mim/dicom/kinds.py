@@ -98,6 +98,7 @@ MODIFIER_REASONS = {
     ViewModifier.TANGENTIAL: Reason.NOT_SCREENING_VIEW,
     ViewModifier.INFRAMAMMARY_FOLD: Reason.NOT_SCREENING_VIEW,
     ViewModifier.AXILLARY_TISSUE: Reason.NOT_SCREENING_VIEW,
+    ViewModifier.ANTERIOR_COMPRESSION: Reason.NOT_SCREENING_VIEW,
 }
 """Implant displaced and nipple in profile are not here: they show the whole breast."""
 

@@ -69,9 +69,8 @@ MODIFIER_CODES = {
     "R-40ABE": ViewModifier.INFRAMAMMARY_FOLD,
     "442580003": ViewModifier.AXILLARY_TISSUE,
     "R-40AB2": ViewModifier.AXILLARY_TISSUE,
-    # Anterior compression presses the front of the breast only: to the index it is a spot view.
-    "441752004": ViewModifier.SPOT,
-    "P2-00161": ViewModifier.SPOT,
+    "441752004": ViewModifier.ANTERIOR_COMPRESSION,
+    "P2-00161": ViewModifier.ANTERIOR_COMPRESSION,
 }
 
 SIDE_CODES = {

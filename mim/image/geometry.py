@@ -1,6 +1,6 @@
 """Where the breast lies in the picture, and how it is turned."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -18,11 +18,11 @@ COARSE_ROWS = 512
 FRAME_SHARE = 0.05
 """A white film frame is at most this share of height or width thick (CBIS-DDSM: below 2 %)."""
 
-FRAME_FILL = 0.9
-"""Share of bright pixels in the outermost line of a film frame."""
+FRAME_FALL = 0.12
+"""By how much of full scale the mean brightness of lines falls within ``FRAME_EDGE`` of the height
+or width where a frame ends; at a chest wall it falls slowly."""
 
-FRAME_DROP = 0.3
-"""By how much that share falls behind a frame; behind a chest wall it falls slowly."""
+FRAME_EDGE = 0.006
 
 STRIP_SHARE = 0.07
 """A body narrower than this share of the width is glow along the film's edge, or belly."""
@@ -57,18 +57,45 @@ def coarse_step(rows: int) -> int:
     return max(1, round(rows / COARSE_ROWS))
 
 
+def inside_frame(pixels: NDArray[Any], inverted: bool) -> tuple[int, int, int, int]:
+    """Top, bottom, left and right (half open) without the white frame that scanned film brings.
+
+    Args:
+        pixels: [rows, columns], stored values.
+        inverted: larger values are darker.
+    """
+    step = coarse_step(pixels.shape[0])
+    low, high = np.percentile(pixels[::step, ::step], [1.0, 99.0])
+    if inverted:
+        low, high = high, low
+    across, down = pixels[:, ::step], pixels[::step].T
+    ends = [
+        _frame_thickness(lines, float(low), float(high))
+        for lines in (across, across[::-1], down, down[::-1])
+    ]
+    return ends[0], pixels.shape[0] - ends[1], ends[2], pixels.shape[1] - ends[3]
+
+
+def _frame_thickness(lines: NDArray[Any], black: float, white: float) -> int:
+    """Lines to cut from the start: up to the last steep fall of brightness within a frame's reach."""
+    reach, edge = max(1, int(FRAME_SHARE * len(lines))), max(2, round(FRAME_EDGE * len(lines)))
+    first = lines[: reach + edge].astype(np.float32)
+    grey = np.clip((first - black) / ((white - black) or 1.0), 0.0, 1.0).mean(axis=1)
+    falls = np.flatnonzero(grey[:reach] - grey[edge : reach + edge] >= FRAME_FALL)
+    if not len(falls):
+        return 0
+    return int(np.argmax(grey <= grey[falls[-1] + edge] + FRAME_FALL / 4))
+
+
 def find_breast(picture: Picture) -> Breast | None:
     """The largest bright body of a picture in which tissue is brighter than air.
 
-    Letters, labels and white film frames are no part of it. None where nothing is found.
+    Letters and labels are no part of it. None where nothing is found.
 
     Args:
         picture: [rows, columns], any scale.
     """
-    top, bottom, left, right = _inside_frame(picture)
-    inside = np.asarray(
-        cv2.medianBlur(np.ascontiguousarray(picture[top:bottom, left:right]), 3), np.float32
-    )
+    inside = np.asarray(cv2.medianBlur(np.ascontiguousarray(picture), 3), np.float32)
     background, brightest = _levels(inside)
     if brightest <= background:
         return None
@@ -76,8 +103,7 @@ def find_breast(picture: Picture) -> Breast | None:
     body = _largest_body(bright)
     if body is None or body.sum() < LEAST_AREA * picture.size:
         return None
-    mask = np.zeros(picture.shape, np.uint8)
-    mask[top:bottom, left:right] = cv2.dilate(body, _disc(7))
+    mask = np.asarray(cv2.dilate(body, _disc(7)), np.uint8)
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     box = (int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
     tissue = inside[body > 0]
@@ -97,23 +123,6 @@ def is_upside_down(orientation: object, laterality: Laterality, view: View) -> b
     if view is View.CC:
         return laterality is not Laterality.UNKNOWN and down == laterality.value
     return down == "H"
-
-
-def _inside_frame(picture: Picture) -> tuple[int, int, int, int]:
-    """Bounds without the bright, thin lines along the edges that scanned film brings."""
-    low, high = np.percentile(picture, [1.0, 99.0])
-    bright = picture > low + 0.3 * (high - low)
-    top, bottom = _frame_thickness(bright), _frame_thickness(bright[::-1])
-    left, right = _frame_thickness(bright.T), _frame_thickness(bright.T[::-1])
-    return top, picture.shape[0] - bottom, left, picture.shape[1] - right
-
-
-def _frame_thickness(bright: NDArray[np.bool_]) -> int:
-    """Lines to cut from the start: until the share of bright pixels has settled."""
-    fill = bright[: max(3, int(FRAME_SHARE * len(bright)))].mean(axis=1)
-    if fill[0] < FRAME_FILL or fill[0] - fill[-1] < FRAME_DROP:
-        return 0
-    return int(np.argmax(fill <= fill[-1] + 0.05)) + 1
 
 
 def _levels(picture: Picture) -> tuple[float, float]:

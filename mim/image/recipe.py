@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mim.dicom.pixels import PixelError, Pixels, StoredImage, read_image
-from mim.image.geometry import Breast, coarse_step, find_breast, is_upside_down
+from mim.image.geometry import Breast, coarse_step, find_breast, inside_frame, is_upside_down
 from mim.image.intensity import FULL_SCALE, GreyScale, grey_scale
 from mim.image.settings import RecipeSettings
 from mim.vocab import Laterality, Reason, View
@@ -62,7 +62,9 @@ def prepare_stored(
 ) -> Prepared:
     """Model input from decoded pixels; see ``prepare``."""
     scale = grey_scale(stored.dataset)
-    pixels = _without_padding(stored, scale)
+    whole = _without_padding(stored, scale)
+    top, bottom, left, right = inside_frame(whole, scale.inverted)
+    pixels = whole[top:bottom, left:right]
     step = coarse_step(pixels.shape[0])
     coarse = pixels[::step, ::step].astype(np.float32)
     breast = find_breast(-coarse if scale.inverted else coarse)
@@ -74,11 +76,12 @@ def prepare_stored(
     shown = np.where(mask > 0, table[resized], np.uint16(0))
     mirrored = not breast.chest_wall_left
     upside_down = is_upside_down(stored.dataset.get("PatientOrientation"), laterality, view)
+    place = (box[0] + top, box[1] + top, box[2] + left, box[3] + left)
     turned = shown[:: -1 if upside_down else 1, :: -1 if mirrored else 1]
     canvas = np.zeros((settings.height, settings.width), np.uint16)
-    top = (settings.height - turned.shape[0]) // 2
-    canvas[top : top + turned.shape[0], : turned.shape[1]] = turned
-    return Prepared(canvas, box, factor, mirrored, upside_down, rule)
+    above = (settings.height - turned.shape[0]) // 2
+    canvas[above : above + turned.shape[0], : turned.shape[1]] = turned
+    return Prepared(canvas, place, factor, mirrored, upside_down, rule)
 
 
 def _without_padding(stored: StoredImage, scale: GreyScale) -> Pixels:
