@@ -77,3 +77,15 @@ def test_batches_have_the_documented_types(cohort, cache):
     assert batch.images.shape == (2, 3, 4, 1, 64, 32)
     assert batch.images.dtype == torch.uint16
     assert (batch.present.dtype, batch.months.dtype) == (torch.bool, torch.float32)
+
+
+def test_priors_are_hidden_as_often_as_told_and_by_the_draws_seed(cohort, cache):
+    _, opened = dataset(cohort, cache)
+    everyone = Exams(cohort, opened)
+    with_prior = [exam for exam in everyone if exam.priors][:1]
+    exams = ExamDataset(with_prior, everyone, opened, 2, augment=None, drop_priors=0.5)
+    draws = [Draw(0, seed) for seed in range(200)]
+    shown = exams[draws].present[:, 1].any(-1)
+    assert 70 < int(shown.sum()) < 130
+    assert torch.equal(shown, exams[draws].present[:, 1].any(-1))
+    assert exams[draws].present[:, 0].any(-1).all(), "the exam itself is never hidden"

@@ -47,7 +47,12 @@ LIMITS: dict[type, dict[str, tuple[float, float]]] = {
     SplitSettings: {"validation": SHARE, "test": SHARE},
     RecipeSettings: {"height": (32, inf), "width": (32, inf)},
     CacheSettings: {"workers": (0, inf), "images_per_shard": (1, inf)},
-    DataSettings: {"batch_size": (1, inf), "cases_per_batch": (0, inf), "workers": (0, inf)},
+    DataSettings: {
+        "batch_size": (1, inf),
+        "cases_per_batch": (0, inf),
+        "drop_priors": SHARE,
+        "workers": (0, inf),
+    },
     AugmentSettings: {
         "rotation_degrees": (0, 180),
         "shift": SHARE,

@@ -124,7 +124,7 @@ class DemoCommand(ProgrammeSettings):
     """Biennial rounds; a woman attends most of them."""
     shrink: int = 8
     """Detector matrix divided by this, pixel spacing multiplied by it; 1 is the full detector."""
-    cancer_share: float = 0.4
+    cancer_share: float = 0.6
     """Share of women with a cancer found in or after one of their rounds."""
     recipe: RecipeSettings = field(default_factory=lambda: RecipeSettings(height=192, width=96))
 

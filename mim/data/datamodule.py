@@ -41,6 +41,7 @@ class ExamData(pl.LightningDataModule):
             self.cache,
             self.times,
             make_augment(settings.augment) if settings.augment.probability > 0 else None,
+            settings.drop_priors,
         )
         cases = [_is_case(exam) for exam in self._training.exams]
         if not any(cases) or all(cases):

@@ -104,6 +104,7 @@ class ExamDataset(Dataset[ExamBatch]):
         everyone: the cohort's exams, in which priors are looked up.
         times: length of the time axis: the exam and its most priors.
         augment: change of each image; None leaves images as they are.
+        drop_priors: share of draws whose priors are hidden.
     """
 
     def __init__(
@@ -113,12 +114,14 @@ class ExamDataset(Dataset[ExamBatch]):
         cache: Cache,
         times: int,
         augment: Augment | None,
+        drop_priors: float = 0.0,
     ) -> None:
         self.exams = list(exams)
         self._everyone = everyone
         self._cache = cache
         self._times = times
         self._augment = augment
+        self._drop_priors = drop_priors
 
     def __len__(self) -> int:
         return len(self.exams)
@@ -154,10 +157,9 @@ class ExamDataset(Dataset[ExamBatch]):
         present: np.ndarray,
         months: np.ndarray,
     ) -> None:
-        found = [
-            (self._everyone.get(prior), gap)
-            for prior, gap in zip(exam.priors, exam.months_before, strict=True)
-        ]
+        hidden = np.random.default_rng(seed).random() < self._drop_priors
+        priors = () if hidden else zip(exam.priors, exam.months_before, strict=True)
+        found = [(self._everyone.get(prior), gap) for prior, gap in priors]
         timeline = [(exam, 0.0), *((prior, gap) for prior, gap in found if prior is not None)]
         for time, (at, gap) in enumerate(timeline[: self._times]):
             months[time] = gap

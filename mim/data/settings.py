@@ -33,6 +33,8 @@ class DataSettings:
     """Exams in one batch."""
     cases_per_batch: int = 1
     """Exams with cancer in each training batch, at least, as long as the training data have one."""
+    drop_priors: float = 0.5
+    """Share of training exams whose priors are hidden, so that the model also stands without them."""
     workers: int = 0
     """Loader processes; 0 loads in the training process."""
     augment: AugmentSettings = field(default_factory=AugmentSettings)
