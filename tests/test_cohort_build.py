@@ -313,7 +313,7 @@ def test_no_identifier_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         assert identifier not in text
     names = {"exams.parquet", "images.parquet", "attrition.parquet", "cohort.json"}
     assert {path.name for path in out.iterdir()} == names
-    assert json.loads((out / "cohort.json").read_text())["source"] == "/archive"
+    assert json.loads((out / "cohort.json").read_text())["index"] == str(tmp_path / "index")
 
 
 def wrong_names(programme: Programme) -> None:

@@ -1,7 +1,9 @@
 """The cache holds what the recipe gives, loses nothing, and goes on where it stopped."""
 
+import json
 import shutil
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -21,26 +23,33 @@ RECIPE = RecipeSettings(height=64, width=32)
 
 
 @pytest.fixture
-def own_cohort(cohort, programme, tmp_path):
-    """A copy of the cohort over a copy of its DICOM files, to be spoilt."""
-    shutil.copytree(programme / "dicom", tmp_path / "dicom")
-    shutil.copytree(cohort, tmp_path / "cohort")
-    about = (tmp_path / "cohort" / "cohort.json").read_text()
-    source = str(programme / "dicom")
-    (tmp_path / "cohort" / "cohort.json").write_text(about.replace(source, str(tmp_path / "dicom")))
+def own_cohort(cohort, index, programme, tmp_path):
+    """A copy of the cohort and its index over a copy of the DICOM files, to be spoilt."""
+    copies = {"dicom": programme / "dicom", "cohort": cohort, "index": index}
+    for name, folder in copies.items():
+        shutil.copytree(folder, tmp_path / name)
+    for about in ("cohort/cohort.json", "index/index.json"):
+        text = (tmp_path / about).read_text()
+        for name, folder in copies.items():
+            text = text.replace(json.dumps(str(folder)), json.dumps(str(tmp_path / name)))
+        (tmp_path / about).write_text(text)
     return tmp_path / "cohort"
 
 
 def paths(cohort) -> dict[str, str]:
-    return dict(pl.read_parquet(cohort / "images.parquet").select("image", "path").rows())
+    index = json.loads((cohort / "cohort.json").read_text())["index"]
+    rows = pl.read_parquet(Path(index) / "images.parquet").filter(pl.col("reason").is_null())
+    ours = pl.read_parquet(cohort / "images.parquet").select("image")
+    return dict(rows.join(ours, on="image").select("image", "path").rows())
 
 
 def test_every_image_is_what_the_recipe_gives(cohort, cache, programme):
     found = Cache(cache)
+    files = paths(cohort)
     rows = pl.read_parquet(cohort / "images.parquet").rows(named=True)
     for row in rows:
         wanted = prepare(
-            programme / "dicom" / row["path"],
+            programme / "dicom" / files[row["image"]],
             Laterality(row["laterality"]),
             View(row["view"]),
             RECIPE,
@@ -49,15 +58,29 @@ def test_every_image_is_what_the_recipe_gives(cohort, cache, programme):
     assert found.folder.name == fingerprint(RECIPE)
 
 
-def test_no_identifier_enters_the_cache(cache, programme):
-    women = pl.read_csv(programme / "registry" / "women.csv")["woman_id"].cast(str).to_list()
-    for path in cache.rglob("*"):
-        if path.is_file():
-            content = path.read_bytes()
-            assert not any(woman.encode() in content for woman in women), path.name
+def identifiers(programme) -> list[bytes]:
+    women = pl.read_csv(programme / "registry" / "women.csv")["woman_id"].cast(str)
+    exams = pl.read_csv(programme / "registry" / "exams.csv").select(
+        pl.col("exam_id", "study_uid").cast(str)
+    )
+    return [
+        name.encode() for column in (women, exams["exam_id"], exams["study_uid"]) for name in column
+    ]
 
 
-def test_damaged_files_get_a_row_and_the_work_goes_on(own_cohort, tmp_path):
+def test_no_identifier_leaves_the_index(cohort, cache, run, programme):
+    """Neither in a table or picture, nor in what a file is called."""
+    names = identifiers(programme)
+    for folder in (cohort, cache, run):
+        for path in folder.rglob("*"):
+            content = path.read_bytes() if path.is_file() else b""
+            if path.suffix == ".parquet":
+                content = json.dumps(pl.read_parquet(path).rows(), default=str).encode()
+            content += path.relative_to(folder).as_posix().encode()
+            assert not any(name in content for name in names), path.name
+
+
+def test_damaged_files_get_a_row_and_the_work_goes_on(own_cohort, programme, tmp_path):
     lost = sorted(paths(own_cohort).items())[:2]
     (tmp_path / "dicom" / lost[0][1]).write_bytes(b"no dicom")
     (tmp_path / "dicom" / lost[1][1]).unlink()
@@ -65,6 +88,8 @@ def test_damaged_files_get_a_row_and_the_work_goes_on(own_cohort, tmp_path):
     folder = Cache(tmp_path / "cache").folder
     rows = {row["image"]: row for row in read_table(folder / "images.parquet", CACHE).to_pylist()}
     assert all(rows[image]["reason"] for image, _ in lost)
+    details = json.dumps([rows[image]["detail"] for image, _ in lost]).encode()
+    assert not any(name in details for name in identifiers(programme))
     assert sum(row["reason"] is None for row in rows.values()) == len(rows) - 2
     attrition = pl.read_parquet(folder / "attrition.parquet").filter(pl.col("step") == "cache")
     assert attrition["count"].sum() == len(rows)

@@ -117,7 +117,9 @@ def test_each_breast_is_cropped_without_letters_or_frame(folder):
     rows = read_table(Cache(folder / "cache").folder / "images.parquet", CACHE).to_pylist()
     images = pl.read_parquet(folder / "cohort" / "images.parquet")
     sides = dict(images.select("image", "laterality").rows())
-    paths = dict(images.select("image", "path").rows())
+    paths = dict(
+        pl.read_parquet(folder / "index" / "images.parquet").select("image", "path").rows()
+    )
     for row in rows:
         name = paths[row["image"]]
         assert row["mirrored"] is (sides[row["image"]] == "R"), name

@@ -24,7 +24,7 @@ from mim.cohort.splits import check_shares, split_of
 from mim.cohort.summary import cohort_counts, followup_notices, print_summary
 from mim.errors import InputError
 from mim.schemas.cohort import ATTRITION, EXAMS, IMAGES
-from mim.schemas.table import Schema, read_json, read_table, write_json, write_table
+from mim.schemas.table import Schema, read_table, write_json, write_table
 
 TEXT = pl.String()
 RANK = {key: rank for rank, key in enumerate(KEYS)}
@@ -40,7 +40,7 @@ def write_cohort(index: Path, registry: Path, out: Path, settings: CohortSetting
         InputError: a table breaks its schema, no exam joins, or no outcome is known.
     """
     check_shares(settings.splits)
-    source = _source_of(index)
+    _require_index(index)
     indexed = read_table(index / "attrition.parquet", ATTRITION)
     tables = read_registry(registry)
     images = read_index_images(index)
@@ -60,7 +60,7 @@ def write_cohort(index: Path, registry: Path, out: Path, settings: CohortSetting
     write_table(attrition, out / "attrition.parquet")
     about = {
         "mim": __version__,
-        "source": source,
+        "index": str(index.absolute()),
         "note": _note_of(registry),
         "settings": asdict(settings),
         "counts": cohort_counts(exams, joined),
@@ -148,12 +148,9 @@ def _refuse_no_outcome(exams: pl.DataFrame, registry: Path, settings: OutcomeSet
         )
 
 
-def _source_of(index: Path) -> str:
-    """The indexed DICOM folder, as the index wrote it down."""
-    path = index / "index.json"
-    if not path.is_file():
-        raise InputError(f"{path}: no index here; make it with 'mim index'")
-    return str(read_json(path)["source"])
+def _require_index(index: Path) -> None:
+    if not (index / "index.json").is_file():
+        raise InputError(f"{index / 'index.json'}: no index here; make it with 'mim index'")
 
 
 def _note_of(registry: Path) -> str:

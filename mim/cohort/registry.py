@@ -47,7 +47,9 @@ def read_registry(folder: Path) -> Registry:
     if not folder.is_dir():
         raise TableError(f"{folder}: no such folder; expected the registry's tables")
     paths = {schema.name: _find(folder, schema) for schema in schemas.REGISTRY}
-    notices = _ignored_files(folder, {path for path in paths.values() if path})
+    notices = _ignored_files(
+        folder, {folder / "note.txt", *(path for path in paths.values() if path)}
+    )
     tables = {}
     for schema in schemas.REGISTRY:
         path = paths[schema.name]

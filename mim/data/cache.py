@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -43,13 +44,11 @@ def write_cache(cohort: Path, out: Path, recipe: RecipeSettings, settings: Cache
     is added to the cache.
     """
     images = read_table(cohort / "images.parquet", IMAGES)
-    source = Path(read_json(cohort / "cohort.json")["source"])
-    if not source.is_dir():
-        raise InputError(f"{source}: the DICOM folder of {cohort} is gone; index it again")
+    files = _files(Path(read_json(cohort / "cohort.json")["index"]))
     folder = out / fingerprint(recipe)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "cache.json", {"fingerprint": folder.name, "recipe": asdict(recipe)})
-    jobs = _jobs(images, source, folder, recipe, settings)
+    jobs = _jobs(images, files, folder, recipe, settings)
     _run(jobs, settings.workers or os.cpu_count() or 1)
     rows = _finished(folder)
     rows = rows.filter(pc.is_in(rows["image"], images["image"])).sort_by("image")
@@ -109,14 +108,29 @@ def _single_cache(folder: Path) -> Path:
     raise InputError(f"{folder}: expected one cache, found {names}; give the folder of one recipe")
 
 
+def _files(index: Path) -> dict[str, Path]:
+    """Where each usable image of an index lies; paths may name women, so only the index has them."""
+    source = Path(read_json(index / "index.json")["source"])
+    if not source.is_dir():
+        raise InputError(f"{source}: the DICOM folder of {index} is gone; index it again")
+    table = pq.read_table(index / "images.parquet", columns=["image", "path", "reason"])
+    usable = table.filter(pc.is_null(table["reason"]))
+    pairs = zip(usable["image"].to_pylist(), usable["path"].to_pylist(), strict=True)
+    return {image: source / path for image, path in pairs}
+
+
 def _jobs(
-    images: pa.Table, source: Path, folder: Path, recipe: RecipeSettings, settings: CacheSettings
+    images: pa.Table,
+    files: dict[str, Path],
+    folder: Path,
+    recipe: RecipeSettings,
+    settings: CacheSettings,
 ) -> list[ShardJob]:
     """Shards still to write. The same images always fall into the same shards."""
     done = set(_finished(folder)["image"].to_pylist())
     left = [
         ImageJob(
-            row["image"], source / row["path"], Laterality(row["laterality"]), View(row["view"])
+            row["image"], files[row["image"]], Laterality(row["laterality"]), View(row["view"])
         )
         for row in images.sort_by("image").to_pylist()
         if row["image"] not in done

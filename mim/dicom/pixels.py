@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
-from pydicom.errors import InvalidDicomError
 
 from mim.dicom.elements import quiet
 from mim.vocab import Reason
@@ -130,8 +129,9 @@ def read_image(path: Path) -> StoredImage:
     try:
         with quiet():
             dataset = dcmread(path, force=True)
-    except (OSError, InvalidDicomError, ValueError, EOFError, AttributeError) as error:
-        raise PixelError(Reason.UNREADABLE, f"not readable: {error}") from error
+    except Exception as error:  # damage makes pydicom raise whatever the bytes provoke
+        # The error's own words may quote the path or a value, and either may name a woman.
+        raise PixelError(Reason.UNREADABLE, f"not readable: {type(error).__name__}") from error
     data = dataset.get("PixelData")
     syntax = str(getattr(dataset.file_meta, "TransferSyntaxUID", "1.2.840.10008.1.2"))
     _check_header(dataset, data)
@@ -145,7 +145,7 @@ def read_image(path: Path) -> StoredImage:
     except PixelError:
         raise
     except Exception as error:  # decoders raise whatever their libraries do
-        raise PixelError(Reason.DAMAGED_PIXELS, f"{type(error).__name__}: {error}") from error
+        raise PixelError(Reason.DAMAGED_PIXELS, f"decoder: {type(error).__name__}") from error
     pixels = _shaped(decoded, dataset)
     del dataset.PixelData
     return StoredImage(_stored_values(pixels, dataset, encapsulated), dataset)

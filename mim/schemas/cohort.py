@@ -50,7 +50,6 @@ IMAGES = Schema(
         Column("laterality", TEXT, "side of the breast", False, tuple(Laterality)),
         Column("view", TEXT, "projection", False, tuple(SCREENING_VIEWS)),
         Column("maker", TEXT, "maker of the mammograph", False, tuple(Maker)),
-        Column("path", TEXT, "path below the indexed folder", False),
     ),
 )
 
