@@ -1,8 +1,8 @@
 """Exams with their priors as tensors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -82,17 +82,17 @@ class Exams:
         return self._exams.get(exam)
 
 
-def _exam(row: dict[str, object], slots: tuple[str | None, ...]) -> Exam:
+def _exam(row: Mapping[str, Any], slots: tuple[str | None, ...]) -> Exam:
     return Exam(
-        exam=str(row["exam"]),
-        woman=str(row["woman"]),
-        maker=str(row["maker"]),
-        split=Split(str(row["split"])),
+        exam=row["exam"],
+        woman=row["woman"],
+        maker=row["maker"],
+        split=Split(row["split"]),
         slots=slots,
-        cancer=(row["left_cancer"], row["right_cancer"]),  # type: ignore[arg-type]
-        outcome=(Outcome(str(row["left_outcome"])), Outcome(str(row["right_outcome"]))),
-        priors=tuple(row["priors"]),  # type: ignore[arg-type]
-        months_before=tuple(row["months_before"]),  # type: ignore[arg-type]
+        cancer=(row["left_cancer"], row["right_cancer"]),
+        outcome=(Outcome(row["left_outcome"]), Outcome(row["right_outcome"])),
+        priors=tuple(row["priors"]),
+        months_before=tuple(row["months_before"]),
     )
 
 

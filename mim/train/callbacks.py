@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytorch_lightning as pl
+import wandb
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
@@ -53,9 +54,21 @@ def loggers(run: Path, mode: WandbMode, settings: Mapping[str, object]) -> list[
     """
     found: list[Logger] = [CSVLogger(run, name="", version="log")]
     if mode is not WandbMode.off:
-        wandb = WandbLogger(
-            save_dir=run, project="mim", name=run.name, offline=mode is WandbMode.offline
+        # Neither the console, nor the machine, nor the code's whereabouts are wandb's business.
+        private = wandb.Settings(
+            console="off",
+            disable_code=True,
+            disable_git=True,
+            x_disable_meta=True,
+            x_disable_machine_info=True,
         )
-        wandb.log_hyperparams(dict(settings))
-        found.append(wandb)
+        logger = WandbLogger(
+            save_dir=run,
+            project="mim",
+            name=run.name,
+            offline=mode is WandbMode.offline,
+            settings=private,
+        )
+        logger.log_hyperparams(dict(settings))
+        found.append(logger)
     return found

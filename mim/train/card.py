@@ -75,7 +75,12 @@ def make_card(
         cohort=str(cohort.resolve()),
         cache=str(exams.cache.folder.resolve()),
         note=str(read_json(cohort / "cohort.json").get("note") or ""),
-        settings={"data": asdict(data), "model": asdict(model), "train": asdict(train)},
+        settings={
+            "data": asdict(data),
+            # The file's name tells which weights; its folder is nobody's business.
+            "model": asdict(model) | {"weights": model.weights and Path(model.weights).name},
+            "train": asdict(train),
+        },
         recipe=asdict(exams.cache.recipe),
         fingerprint=exams.cache.fingerprint,
         priors=exams.priors,

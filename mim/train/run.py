@@ -7,7 +7,6 @@ was killed goes on from its last whole epoch, to the same end as one left alone.
 
 import sys
 import warnings
-from dataclasses import asdict
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -22,7 +21,7 @@ from mim.train.callbacks import loggers, watchers
 from mim.train.card import RunCard, claim, make_card
 from mim.train.pictures import write_inputs
 from mim.train.scores import score_table
-from mim.train.settings import Precision, TrainSettings
+from mim.train.settings import Accelerator, Precision, TrainSettings
 from mim.train.task import CancerTask
 from mim.vocab import Split
 
@@ -50,11 +49,10 @@ def fit(
         torch.set_num_threads(train.threads)
     pl.seed_everything(train.seed, verbose=False)
     exams = ExamData(cohort, cache, data, train.seed)
-    claim(out, make_card(cohort, exams, data, model, train))
+    card = make_card(cohort, exams, data, model, train)
+    claim(out, card)
     task = CancerTask(model, train, train.epochs * exams.steps_per_epoch)
-    trainer = make_trainer(
-        out, train, {"data": asdict(data), "model": asdict(model), "train": asdict(train)}
-    )
+    trainer = make_trainer(out, train, card.settings)
     write_inputs(exams, out / "inputs.png")
     write_table(
         read_table(exams.cache.folder / "attrition.parquet", ATTRITION), out / "attrition.parquet"
@@ -102,7 +100,7 @@ def load_task(run: Path) -> tuple[CancerTask, RunCard]:
 
 
 def score(run: Path, split: Split) -> Path:
-    """Score every exam of a split with a run's best checkpoint, on the CPU.
+    """Score every exam of a split with a run's best checkpoint, where the run was trained.
 
     Returns the path of the score table, ``scores/<split>.parquet`` in the run folder.
     """
@@ -111,5 +109,7 @@ def score(run: Path, split: Split) -> Path:
     exams = ExamData(Path(card.cohort), Path(card.cache), data, seed=0)
     card.require_recipe(exams.cache.fingerprint)
     path = run / "scores" / f"{split}.parquet"
-    write_table(score_table(task.model, exams, split), path)
+    on_cpu = card.settings["train"]["accelerator"] == Accelerator.cpu
+    device = torch.device("cuda" if torch.cuda.is_available() and not on_cpu else "cpu")
+    write_table(score_table(task.model.to(device), exams, split), path)
     return path

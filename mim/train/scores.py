@@ -12,13 +12,15 @@ from mim.vocab import BREASTS, Split
 
 
 def score_table(model: ExamModel, exams: ExamData, split: Split) -> pa.Table:
-    """Scores, by the table of ``mim.schemas.scores``, of all exams of a split."""
+    """Scores, by the table of ``mim.schemas.scores``, of all exams of a split, on the model's device."""
     scorer = ExamScorer(model).eval()
+    device = next(model.parameters()).device
     dataset = exams.dataset(split)
     rows: list[dict[str, object]] = []
     with torch.inference_mode():
         for batch in tqdm(exams.loader(dataset), desc=f"score {split}", unit="batch"):
-            breasts, _ = scorer(batch.images, batch.present, batch.months)
+            inputs = (batch.images, batch.present, batch.months)
+            breasts, _ = scorer(*(part.to(device) for part in inputs))
             seen = batch.present[:, 0].reshape(len(breasts), len(BREASTS), -1).any(-1)
             priors = batch.present[:, 1:].any(-1).sum(-1)
             for place, exam in enumerate(batch.exam.tolist()):
