@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -64,6 +65,19 @@ def test_every_breast_of_a_split_is_scored_once(run, cohort):
 def test_a_run_folder_of_other_settings_is_refused(run, cohort, cache):
     with pytest.raises(InputError, match="other settings"):
         fit(cohort, cache, run, DATA, MODEL, training(seed=2))
+
+
+def test_an_encoder_that_does_not_exist_takes_no_folder(cohort, cache, tmp_path):
+    with pytest.raises(InputError, match=r"model\.encoder: .* near it: lcnet_035"):
+        fit(cohort, cache, tmp_path / "run", DATA, ModelSettings(encoder="lcnet_03"), training())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_died_before_its_first_epoch_is_none(run, cohort, cache, tmp_path):
+    (tmp_path / "run").mkdir()
+    shutil.copy(run / "run.json", tmp_path / "run")
+    fit(cohort, cache, tmp_path / "run", DATA, MODEL, training(seed=2))
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["settings"]["train"]["seed"] == 2
 
 
 def test_a_folder_without_a_run_is_named(tmp_path):

@@ -34,7 +34,16 @@ HELP = ("-h", "--help", "help")
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; the exit code is 0 for done, 1 for problems found, 2 for could not run."""
-    match sys.argv[1:] if argv is None else argv:
+    try:
+        return _dispatch(sys.argv[1:] if argv is None else argv)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; the interpreter must not try to flush it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _dispatch(words: list[str]) -> int:
+    match words:
         case [] | ["-h" | "--help" | "help", *_]:
             print(overview())
         case ["--version"]:

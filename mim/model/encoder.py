@@ -1,5 +1,6 @@
 """One view to one vector: any timm model that gives feature maps."""
 
+from difflib import get_close_matches
 from pathlib import Path
 
 import timm
@@ -33,7 +34,7 @@ class ViewEncoder(nn.Module):
     def __init__(self, name: str, weights: str | None) -> None:
         super().__init__()
         if not timm.is_model(name):
-            near = ", ".join(timm.list_models(f"*{name.split('_', 1)[0]}*")[:5])
+            near = ", ".join(get_close_matches(name, timm.list_models()))
             raise InputError(
                 f"model.encoder: timm has no model '{name}'; near it: {near or 'none'}"
             )

@@ -93,8 +93,10 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is missing or no JSON.
     """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; is {path.parent} the folder meant?")
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not readable ({error}); write its folder again") from error
+        raise InputError(f"{path}: no JSON ({error}); write its folder again") from error
     return found

@@ -91,13 +91,13 @@ def make_card(
 
 
 def claim(out: Path, card: RunCard) -> None:
-    """Take a new folder for a run, or go on with the same run.
+    """Take a folder for a run, or go on with the same run. A run without an epoch is none.
 
     Raises:
         InputError: the folder holds a run of other settings or data.
     """
     path = out / "run.json"
-    if path.exists():
+    if path.exists() and (out / "checkpoints" / "last.ckpt").exists():
         found = RunCard.read(out)
         differing = [key for key, value in asdict(card).items() if getattr(found, key) != value]
         if differing:

@@ -50,8 +50,8 @@ def fit(
     pl.seed_everything(train.seed, verbose=False)
     exams = ExamData(cohort, cache, data, train.seed)
     card = make_card(cohort, exams, data, model, train)
-    claim(out, card)
     task = CancerTask(model, train, train.epochs * exams.steps_per_epoch)
+    claim(out, card)
     trainer = make_trainer(out, train, card.settings)
     write_inputs(exams, out / "inputs.png")
     write_table(
