@@ -39,9 +39,13 @@ class CancerTask(pl.LightningModule):
         logits: Logits = self.model(batch.images, batch.present, batch.months)
         return logits
 
-    def on_train_epoch_start(self) -> None:
-        """Dropout depends on (seed, epoch) alone, so a run that continues ends the same."""
-        torch.manual_seed(self._settings.seed * 1_000_003 + self.current_epoch)
+    def on_train_batch_start(self, batch: ExamBatch, _: int) -> None:
+        """Dropout depends on (seed, step) alone, so a run that continues ends the same.
+
+        The state at the start of the epoch would not do: how many numbers Lightning and the loader
+        draw before the first batch is not the same when a run continues.
+        """
+        torch.manual_seed(self._settings.seed * 1_000_003 + self.global_step)
 
     def training_step(self, batch: ExamBatch, _: int) -> Tensor:
         """Loss of a training batch."""
