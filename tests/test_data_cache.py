@@ -11,7 +11,7 @@ import pytest
 
 from mim.data.cache import Cache, write_cache
 from mim.data.settings import CacheSettings
-from mim.data.shards import ImageJob, ShardJob, write_shard
+from mim.data.shards import ImageJob, ShardJob, ShardReader, write_shard
 from mim.errors import InputError
 from mim.image.recipe import fingerprint, prepare
 from mim.image.settings import RecipeSettings
@@ -144,6 +144,15 @@ def _try_reading(found: Cache, image: str) -> str:
     except InputError as error:
         return "damaged" if "is damaged" in str(error) else str(error)
     return "whole"
+
+
+def test_another_image_in_an_images_place_is_noticed(cache):
+    folder = Cache(cache).folder
+    one, other = read_table(folder / "images.parquet", CACHE).to_pylist()[:2]
+    reader = ShardReader(folder, RECIPE)
+    reader.read(one["shard"], one["chunk"], one["checksum"])
+    with pytest.raises(InputError, match="is damaged"):
+        reader.read(other["shard"], other["chunk"], one["checksum"])
 
 
 def test_a_recipe_of_another_version_is_refused(cache, tmp_path):

@@ -122,6 +122,20 @@ def test_a_header_that_lies_about_the_size_gives_no_picture(tmp_path, syntax):
     assert caught.value.reason is Reason.DAMAGED_PIXELS
 
 
+@pytest.mark.parametrize("syntax", LOSSLESS)
+def test_a_cut_stream_that_was_wrapped_again_gives_no_picture(tmp_path, syntax):
+    """Items and delimiter are whole; only the stream's own end is missing."""
+    dataset = header(syntax)
+    stream = bytes(LOSSLESS[syntax](planted()))
+    dataset.PixelData = encapsulate([stream[: len(stream) // 3 * 2]])
+    dataset["PixelData"].VR = "OB"
+    dataset["PixelData"].is_undefined_length = True
+    dataset.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    with pytest.raises(PixelError) as caught:
+        read_image(tmp_path / "a.dcm")
+    assert caught.value.reason is Reason.DAMAGED_PIXELS
+
+
 def test_a_stream_with_more_bits_than_the_header_says_gives_no_picture(tmp_path):
     path = write(tmp_path / "a.dcm", "1.2.840.10008.1.2.4.90", planted(), BitsStored=10, HighBit=9)
     with pytest.raises(PixelError, match="10 bits"):

@@ -53,12 +53,10 @@ def test_shape_type_and_place():
     assert abs((rows[0]) - (159 - rows[-1])) <= 1, "centred between top and bottom"
 
 
-def test_the_label_outside_the_breast_is_black():
-    assert prepared(phantom()).max() < 65535
-    bright = changed(phantom(), 4095 - np.maximum(4095 - phantom().pixels, 0))
-    without = bright.pixels.copy()
-    without[40:70, 30:90] = 4095 - 40
-    np.testing.assert_array_equal(prepared(bright), prepared(changed(phantom(), without)))
+def test_a_label_in_the_corner_of_the_crop_is_black():
+    labelled = phantom().pixels.copy()
+    labelled[80:110, 190:240] = 4095 - 3800  # bright, inside the box and outside the breast
+    np.testing.assert_array_equal(prepared(changed(phantom(), labelled)), prepared(phantom()))
 
 
 def test_a_mirrored_file_gives_the_same_picture():
@@ -101,10 +99,13 @@ def test_more_bits_of_the_same_tissue_give_the_same_picture():
 
 
 def test_padding_is_black_and_does_not_bleed():
-    pixels = phantom().pixels.copy()
-    pixels[:, :120] = 7  # white in MONOCHROME1
+    """White padding that covers part of the breast, against air in its place."""
+    pixels, air = phantom().pixels.copy(), phantom().pixels.copy()
+    pixels[:150, 250:], air[:150, 250:] = 7, 4095  # 7 is white in MONOCHROME1
     padded = changed(phantom(), pixels, PixelPaddingValue=7)
-    np.testing.assert_array_equal(prepared(padded), prepared(phantom()))
+    np.testing.assert_array_equal(prepared(padded), prepared(changed(phantom(), air)))
+    ranged = changed(phantom(), pixels, PixelPaddingValue=5, PixelPaddingRangeLimit=9)
+    np.testing.assert_array_equal(prepared(ranged), prepared(changed(phantom(), air)))
 
 
 def test_shrinking_averages_areas():

@@ -126,7 +126,6 @@ def test_two_runs_of_one_seed_are_one(cohort, cache, tmp_path):
     assert any(not torch.equal(one[name], third[name]) for name in one)
 
 
-
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_weights(cohort, cache, tmp_path):
     keys = [
