@@ -1,12 +1,18 @@
 """Batches say what is there: slots, priors, months, labels and masks."""
 
+import shutil
+
 import numpy as np
 import polars as pl
+import pytest
 import torch
 
 from mim.data.cache import Cache
+from mim.data.datamodule import ExamData
 from mim.data.dataset import ExamDataset, Exams
 from mim.data.sampler import Draw
+from mim.data.settings import DataSettings
+from mim.errors import InputError
 from mim.vocab import VIEW_SLOTS
 
 
@@ -89,3 +95,13 @@ def test_priors_are_hidden_as_often_as_told_and_by_the_draws_seed(cohort, cache)
     assert 70 < int(shown.sum()) < 130
     assert torch.equal(shown, exams[draws].present[:, 1].any(-1))
     assert exams[draws].present[:, 0].any(-1).all(), "the exam itself is never hidden"
+
+
+@pytest.mark.parametrize(("cancer", "kind"), [(False, "with"), (True, "without")])
+def test_a_cohort_that_teaches_nothing_is_refused(cohort, cache, tmp_path, cancer, kind):
+    shutil.copytree(cohort, tmp_path / "cohort")
+    exams = pl.read_parquet(cohort / "exams.parquet")
+    one_kind = exams.with_columns(left_cancer=pl.lit(cancer), right_cancer=pl.lit(cancer))
+    one_kind.write_parquet(tmp_path / "cohort" / "exams.parquet")
+    with pytest.raises(InputError, match=f"no training breast {kind} cancer"):
+        ExamData(tmp_path / "cohort", cache, DataSettings(), seed=1)

@@ -52,6 +52,7 @@ def test_shuffled_labels_teach_nothing(demo, tmp_path):
     found = report_run(
         tmp_path / "run", tmp_path / "report", EvaluateSettings(resamples=500)
     ).breast_auc
+    print(f"shuffled labels: {found}")
     assert found.value is not None
     assert found.low is not None
     assert found.low < 0.5 < found.high

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from mim.cli.report import report_run
 from mim.cohort.build import write_cohort
 from mim.cohort.settings import CohortSettings, SplitSettings
 from mim.data.cache import Cache, write_cache
@@ -20,6 +21,8 @@ from mim.data.settings import AugmentSettings, CacheSettings, DataSettings
 from mim.deploy.predict import predict
 from mim.dicom.index import write_index
 from mim.dicom.settings import IndexSettings
+from mim.errors import InputError
+from mim.evaluate.settings import EvaluateSettings
 from mim.export.bundle import write_bundle
 from mim.image.recipe import prepare
 from mim.image.settings import RecipeSettings
@@ -170,6 +173,12 @@ def test_training_learns_the_films_by_heart_and_the_bundle_scores_them_alike(fol
     for row in scores:
         side = "left_score" if row["breast"] == "L" else "right_score"
         assert predicted[studies[row["exam"]]][side] == pytest.approx(row["score"], abs=1e-4)
+
+
+@needs_films
+def test_a_report_without_test_exams_says_so(folder, trained):
+    with pytest.raises(InputError, match=r"no test exams; raise splits\.test"):
+        report_run(trained, folder / "report", EvaluateSettings())
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="shared data")

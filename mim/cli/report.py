@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from mim.errors import InputError
 from mim.evaluate.operating import selection_thresholds
 from mim.evaluate.report import Summary, write_report
 from mim.evaluate.settings import EvaluateSettings
@@ -20,9 +21,12 @@ def report_run(run: Path, out: Path, settings: EvaluateSettings) -> Summary:
         InputError: the folder is no run, or its test women cannot be measured.
     """
     test = read_table(score(run, Split.TEST), SCORES)
+    if not len(test):
+        raise InputError(f"{run}: its cohort has no test exams; raise splits.test of 'mim cohort'")
     validation = run / "scores" / f"{Split.VALIDATION}.parquet"
     if not validation.is_file():
         validation = score(run, Split.VALIDATION)
+    validated = read_table(validation, SCORES)
     attrition, sheet = run / "attrition.parquet", run / "inputs.png"
     return write_report(
         test,
@@ -32,5 +36,5 @@ def report_run(run: Path, out: Path, settings: EvaluateSettings) -> Summary:
         note=RunCard.read(run).note,
         attrition=read_table(attrition, ATTRITION) if attrition.is_file() else None,
         contact_sheet=sheet if sheet.is_file() else None,
-        thresholds=selection_thresholds(read_table(validation, SCORES)),
+        thresholds=selection_thresholds(validated) if len(validated) else [],
     )

@@ -23,7 +23,7 @@ class ExamData(pl.LightningDataModule):
     only for who asks for it by name.
 
     Raises:
-        InputError: the cohort has no training exam with cancer, or none without.
+        InputError: the cohort has no training breast with cancer, or none without.
     """
 
     def __init__(self, cohort: Path, cache: Path, settings: DataSettings, seed: int) -> None:
@@ -43,10 +43,11 @@ class ExamData(pl.LightningDataModule):
             make_augment(settings.augment) if settings.augment.probability > 0 else None,
             settings.drop_priors,
         )
-        cases = [_is_case(exam) for exam in self._training.exams]
-        if not any(cases) or all(cases):
-            kind = "with" if not any(cases) else "without"
-            raise InputError(f"{cohort}: no training exam {kind} cancer; nothing can be learnt")
+        labels = {cancer for exam in self._training.exams for cancer in exam.cancer}
+        if not {True, False} <= labels:
+            kind = "without" if True in labels else "with"
+            raise InputError(f"{cohort}: no training breast {kind} cancer; nothing can be learnt")
+        cases = [True in exam.cancer for exam in self._training.exams]
         self._sampler = CaseSampler(cases, settings.batch_size, settings.cases_per_batch, seed)
 
     @property
@@ -90,7 +91,3 @@ class ExamData(pl.LightningDataModule):
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
-
-
-def _is_case(exam: Exam) -> bool:
-    return True in exam.cancer

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mim.data.datamodule import ExamData
-from mim.data.settings import DataSettings
+from mim.data.settings import AugmentSettings, DataSettings
 from mim.deploy.bundle import (
     FORMAT,
     TOLERANCE,
@@ -103,7 +103,8 @@ def _patterns(full: Inputs) -> Iterator[Inputs]:
 
 def _real(card: RunCard) -> list[Inputs]:
     """Validation exams as training saw them; they stay out of the bundle."""
-    exams = ExamData(Path(card.cohort), Path(card.cache), DataSettings(batch_size=1), seed=0)
+    settings = DataSettings(batch_size=1, augment=AugmentSettings(probability=0.0))
+    exams = ExamData(Path(card.cohort), Path(card.cache), settings, seed=0)
     dataset = exams.dataset(Split.VALIDATION)
     return [
         {

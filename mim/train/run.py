@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 import torch
 
 from mim.data.datamodule import ExamData
-from mim.data.settings import DataSettings
+from mim.data.settings import AugmentSettings, DataSettings
 from mim.model.settings import ModelSettings
 from mim.schemas.cohort import ATTRITION
 from mim.schemas.table import read_table, write_table
@@ -105,7 +105,8 @@ def score(run: Path, split: Split) -> Path:
     Returns the path of the score table, ``scores/<split>.parquet`` in the run folder.
     """
     task, card = load_task(run)
-    data = DataSettings(**{**card.settings["data"], "augment": DataSettings().augment})
+    augment = AugmentSettings(probability=0.0)
+    data = DataSettings(**{**card.settings["data"], "augment": augment})
     exams = ExamData(Path(card.cohort), Path(card.cache), data, seed=0)
     card.require_recipe(exams.cache.fingerprint)
     path = run / "scores" / f"{split}.parquet"
