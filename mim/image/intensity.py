@@ -34,11 +34,6 @@ class GreyScale:
         """The largest stored value."""
         return self.lowest + (1 << self.bits) - 1
 
-    @property
-    def has_voi(self) -> bool:
-        """Whether the file says how it is to be shown."""
-        return "VOILUTSequence" in self.dataset or bool(_windows(self.dataset))
-
     def shown(self, stored: Values, tissue: tuple[float, float]) -> tuple[Values, str]:
         """Grey levels 0 (black) to 1 (white) of stored values, and the rule that gave them.
 
