@@ -1,7 +1,9 @@
 """The cache holds what the recipe gives, loses nothing, and goes on where it stopped."""
 
 import json
+import os
 import shutil
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mim.data.cache import Cache, write_cache
+from mim.data.cache import Cache, _run, write_cache
 from mim.data.settings import CacheSettings
 from mim.data.shards import ImageJob, ShardJob, ShardReader, write_shard
 from mim.errors import InputError
@@ -122,6 +124,37 @@ def test_an_image_that_kills_its_decoder_gets_a_row(tmp_path, programme):
     rows = read_table(job.rows, CACHE).to_pylist()
     assert [row["reason"] for row in rows] == [None, Reason.DECODER_DIED]
     assert not job.in_hand.exists()
+
+
+class Deadly(type(Path())):
+    """A path that kills the process which opens it, as a decoder does that runs out of bounds."""
+
+    def __fspath__(self) -> str:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return ""
+
+
+def test_dying_processes_cost_their_images_and_nothing_else(tmp_path, programme):
+    good = next((programme / "dicom").rglob("*.dcm"))
+    shards = [("a", "b", "deadly-1", "c", "deadly-2"), ("d",), ("deadly-3",)]
+    jobs = [
+        ShardJob(
+            tmp_path,
+            f"shard-{number:05d}",
+            [
+                ImageJob(name, Deadly("x") if "deadly" in name else good, Laterality.LEFT, View.CC)
+                for name in names
+            ],
+            RECIPE,
+        )
+        for number, names in enumerate(shards)
+    ]
+    _run(jobs, workers=2)
+    rows = [row for job in jobs for row in read_table(job.rows, CACHE).to_pylist()]
+    assert [row["image"] for row in rows] == [name for names in shards for name in names]
+    for row in rows:
+        assert row["reason"] == (Reason.DECODER_DIED if "deadly" in row["image"] else None)
+    assert not list(tmp_path.glob(".*in_hand"))
 
 
 def test_changed_bytes_are_noticed(cache, cohort, tmp_path):

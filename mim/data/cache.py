@@ -182,9 +182,10 @@ def _alone(job: ShardJob, bar: "tqdm[Any]") -> None:
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
                 pool.submit(write_shard, job).result()
         except BrokenProcessPool:
-            killer = job.in_hand.read_text(encoding="ascii")
-            if killer in job.deadly:
+            if not job.in_hand.exists():
                 raise
+            killer = job.in_hand.read_text(encoding="ascii")
+            job.in_hand.unlink()
             job = replace(job, deadly=job.deadly | {killer})
         else:
             bar.update(len(job.images))
