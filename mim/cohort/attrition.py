@@ -3,11 +3,10 @@
 import polars as pl
 import pyarrow as pa
 
-from mim.schemas.cohort import ATTRITION
+from mim.schemas.cohort import ATTRITION, KEPT, attrition_rows
 from mim.vocab import Reason
 
 STEP = "cohort"
-KEPT = "kept"
 NO_IMAGE = "no image"
 
 
@@ -21,13 +20,7 @@ def cohort_attrition(indexed: pa.Table, exams: pl.DataFrame, images: pl.DataFram
     rows: list[dict[str, object]] = []
     for unit, table in (("exams", exams), ("images", images)):
         counts = dict(table["left_out"].fill_null(KEPT).value_counts().rows())
-        order = sorted(counts, key=lambda reason: (reason != KEPT, -counts[reason], reason))
-        if KEPT not in counts:
-            rows.append({"step": STEP, "unit": unit, "reason": KEPT, "count": 0})
-        rows += [
-            {"step": STEP, "unit": unit, "reason": reason, "count": counts[reason]}
-            for reason in order
-        ]
+        rows += attrition_rows(STEP, unit, counts)
     return pa.concat_tables([indexed, ATTRITION.from_rows(rows)])
 
 

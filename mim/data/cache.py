@@ -6,6 +6,7 @@ gets another folder.
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -29,7 +30,7 @@ from mim.image.contact import contact_sheet
 from mim.image.recipe import fingerprint
 from mim.image.settings import RecipeSettings
 from mim.schemas.cache import CACHE
-from mim.schemas.cohort import ATTRITION, IMAGES, attrition_rows
+from mim.schemas.cohort import ATTRITION, IMAGES, KEPT, attrition_rows
 from mim.schemas.table import read_json, read_table, write_json, write_table
 from mim.vocab import Laterality, View
 
@@ -55,7 +56,9 @@ def write_cache(cohort: Path, out: Path, recipe: RecipeSettings, settings: Cache
     write_table(rows, folder / "images.parquet")
     reasons = rows["reason"].to_pylist()
     before = read_table(cohort / "attrition.parquet", ATTRITION)
-    table = ATTRITION.from_rows(attrition_rows("cache", "images", reasons))
+    table = ATTRITION.from_rows(
+        attrition_rows("cache", "images", Counter(reason or KEPT for reason in reasons))
+    )
     write_table(pa.concat_tables([before, table]), folder / "attrition.parquet")
     _write_contact(folder, images)
     return sum(reason is not None for reason in reasons)

@@ -14,7 +14,7 @@ from mim.deploy.bundle import Bundle, load_bundle
 from mim.deploy.exams import Assembled, Assembler, Study, studies
 from mim.dicom.index import PROBLEMS, scan
 from mim.dicom.settings import IndexSettings
-from mim.image.contact import contact_sheet
+from mim.image.contact import contact_sheet, exam_tiles
 from mim.schemas.scores import PREDICTIONS
 from mim.schemas.table import write_json, write_table
 from mim.vocab import VIEW_SLOTS, Reason
@@ -87,12 +87,5 @@ def _row(bundle: Bundle, study: Study, assembled: Assembled) -> dict[str, object
 def _show(assembled: Assembled, path: Path) -> None:
     if assembled.inputs is None:
         return
-    images, present = assembled.inputs["images"][0], assembled.inputs["present"][0]
-    tiles, titles = [], []
-    for time, months in enumerate(assembled.inputs["months"][0]):
-        for view, (side, projection) in enumerate(VIEW_SLOTS):
-            there = bool(present[time, view])
-            when = f" -{months:.0f} mo" if time else ""
-            tiles.append(images[time, view, 0] if there else None)
-            titles.append(f"{side} {projection}{when}" if there else "absent")
-    contact_sheet(tiles, titles, path, columns=len(VIEW_SLOTS))
+    of_exam = (assembled.inputs[name][0] for name in ("images", "present", "months"))
+    contact_sheet(*exam_tiles(*of_exam), path, columns=len(VIEW_SLOTS))

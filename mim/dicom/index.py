@@ -21,7 +21,7 @@ from mim.dicom.reading import HeaderError, read_header
 from mim.dicom.settings import IndexSettings
 from mim.dicom.tree import Found, find_files
 from mim.errors import InputError
-from mim.schemas.cohort import ATTRITION
+from mim.schemas.cohort import ATTRITION, attrition_rows
 from mim.schemas.images import IMAGES
 from mim.schemas.table import write_json, write_table
 from mim.vocab import Laterality, Maker, Presentation, Reason, View
@@ -94,7 +94,9 @@ def write_index(source: Path, out: Path, settings: IndexSettings) -> int:
         counts.update(str(row["reason"] or "kept") for row in batch)
         tables.append(IMAGES.from_rows(batch))
     write_table(pa.concat_tables(tables), out / "images.parquet")
-    write_table(_attrition(counts), out / "attrition.parquet")
+    write_table(
+        ATTRITION.from_rows(attrition_rows("index", "images", counts)), out / "attrition.parquet"
+    )
     _write_about(plan, counts, out / "index.json")
     _print_summary(plan, counts)
     return sum(counts[reason] for reason in PROBLEMS)
@@ -212,16 +214,6 @@ def _without_duplicates(rows: Iterable[Row]) -> Iterator[Row]:
                     "detail": f"same SOP Instance UID as {path}",
                 }
         yield row
-
-
-def _attrition(counts: Mapping[str, int]) -> pa.Table:
-    return ATTRITION.from_rows(
-        [
-            {"step": "index", "unit": "images", "reason": reason, "count": counts[reason]}
-            for reason in ("kept", *Reason)
-            if reason in counts
-        ]
-    )
 
 
 def _write_about(plan: Plan, counts: Mapping[str, int], path: Path) -> None:

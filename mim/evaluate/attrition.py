@@ -6,9 +6,7 @@ import pyarrow as pa
 
 from mim.errors import InputError
 from mim.evaluate.scored import Scored
-from mim.schemas.cohort import ATTRITION
-
-KEPT = "kept"
+from mim.schemas.cohort import ATTRITION, KEPT
 
 
 @dataclass(frozen=True)

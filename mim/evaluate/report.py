@@ -32,7 +32,7 @@ from mim.evaluate.metrics import (
 from mim.evaluate.operating import Threshold
 from mim.evaluate.scored import Scored, breasts, checked, exams, require_labels
 from mim.evaluate.settings import EvaluateSettings
-from mim.schemas.table import Column, Schema, write_table
+from mim.schemas.table import Column, Schema, write_table, write_whole
 from mim.vocab import Maker, Outcome
 
 TEXT = pa.string()
@@ -117,8 +117,10 @@ def write_report(
     }
     page = _page(facts, figures, by_breast, steps, sheet)
     write_table(FIGURES.from_rows([_flat(f) for f in figures]), out / "metrics.parquet")
-    _write_text(json.dumps(facts, indent=1, allow_nan=False) + "\n", out / "metrics.json")
-    _write_text(page, out / "index.html")
+    write_whole(
+        out / "metrics.json", (json.dumps(facts, indent=1, allow_nan=False) + "\n").encode()
+    )
+    write_whole(out / "index.html", (page).encode())
     top = {f.unit: f.estimate for f in figures if f.name == "auc" and f.maker == ALL}
     return Summary(top["breasts"], top["exams"], out / "index.html", tuple(figures))
 
@@ -247,12 +249,6 @@ def _inline_png(path: Path) -> str:
     if not content.startswith(b"\x89PNG\r\n\x1a\n"):
         raise InputError(f"{path}: the contact sheet is missing or no PNG file; write it again")
     return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
-
-
-def _write_text(text: str, path: Path) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
 
 
 def _value(found: Estimate, scale: int = 1, digits: int = 3) -> str:

@@ -1,12 +1,14 @@
 """Contact sheets: many prepared images in one picture, for people to look at first."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from mim.schemas.table import write_whole
+from mim.vocab import VIEW_SLOTS
 
 TILE_HEIGHT = 256
 CAPTION_HEIGHT = 20
@@ -35,10 +37,28 @@ def contact_sheet(
     blank = np.zeros_like(tiles[0])
     tiles += [blank] * (-len(tiles) % columns)
     rows = [np.hstack(tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{os.getpid()}.{path.name}")
-    cv2.imwrite(str(unfinished), np.vstack(rows))
-    unfinished.replace(path)
+    write_whole(path, cv2.imencode(".png", np.vstack(rows))[1].tobytes())
+
+
+def exam_tiles(
+    images: NDArray[np.uint16], present: NDArray[np.bool_], months: NDArray[np.float32]
+) -> tuple[list[NDArray[np.uint16] | None], list[str]]:
+    """Tiles and titles of one exam and its priors, as the model gets them.
+
+    Args:
+        images: [time, view, 1, height, width].
+        present: [time, view].
+        months: [time].
+    """
+    tiles: list[NDArray[np.uint16] | None] = []
+    titles: list[str] = []
+    for time, before in enumerate(months):
+        for view, (side, projection) in enumerate(VIEW_SLOTS):
+            there = bool(present[time, view])
+            when = f" -{before:.0f} mo" if time else ""
+            tiles.append(images[time, view, 0] if there else None)
+            titles.append(f"{side} {projection}{when}" if there else "absent")
+    return tiles, titles
 
 
 def _tile(

@@ -1,7 +1,6 @@
 """The cohort's tables: one row per exam with outcome, priors and split; one per image in use."""
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import pyarrow as pa
 
@@ -9,6 +8,9 @@ from mim.schemas.table import Column, Schema
 from mim.vocab import SCREENING_VIEWS, Density, Laterality, Maker, Outcome, Reason, Split
 
 TEXT = pa.string()
+
+KEPT = "kept"
+"""What the attrition table calls what goes on."""
 
 EXAMS = Schema(
     "cohort exams",
@@ -64,18 +66,17 @@ ATTRITION = Schema(
             TEXT,
             "why left out; 'kept' for what goes on, 'no image' for an exam that has none",
             False,
-            ("kept", "no image", *Reason),
+            (KEPT, "no image", *Reason),
         ),
         Column("count", pa.int64(), "how many", False),
     ),
 )
 
 
-def attrition_rows(step: str, unit: str, reasons: Iterable[str | None]) -> list[dict[str, object]]:
-    """Rows of the attrition table from each item's reason; None is kept, the rest by frequency."""
-    counts = Counter(reasons)
-    left_out = [(str(reason), n) for reason, n in counts.most_common() if reason is not None]
+def attrition_rows(step: str, unit: str, counts: Mapping[str, int]) -> list[dict[str, object]]:
+    """Rows of the attrition table from counts by reason: ``KEPT`` first, then the most frequent."""
+    left_out = sorted((-n, reason) for reason, n in counts.items() if reason != KEPT)
+    ordered = [(KEPT, counts.get(KEPT, 0)), *((reason, -n) for n, reason in left_out)]
     return [
-        {"step": step, "unit": unit, "reason": reason, "count": n}
-        for reason, n in [("kept", counts[None]), *left_out]
+        {"step": step, "unit": unit, "reason": str(reason), "count": n} for reason, n in ordered
     ]

@@ -79,12 +79,17 @@ def read_table(path: Path, schema: Schema) -> pa.Table:
     return table.select(wanted.names).cast(wanted)
 
 
-def write_json(path: Path, content: Mapping[str, object]) -> None:
-    """Write JSON so that ``path`` holds either the whole file or what it held before."""
+def write_whole(path: Path, data: bytes) -> None:
+    """Write bytes so that ``path`` holds either all of them or what it held before."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    unfinished.write_bytes(data)
     unfinished.replace(path)
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Write JSON, whole or not at all."""
+    write_whole(path, f"{json.dumps(content, indent=2)}\n".encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -16,10 +16,11 @@ import cv2
 from tqdm import tqdm
 
 from mim.errors import InputError
+from mim.schemas.table import write_whole
 from mim.synthetic.imaging import Camera
 from mim.synthetic.registry import write_registry
 from mim.synthetic.settings import ProgrammeSettings
-from mim.synthetic.truth import gather_rows, write_rows, write_whole
+from mim.synthetic.truth import gather_rows, write_rows
 from mim.synthetic.women import Woman, draw_woman, woman_id
 
 ABOUT = (
@@ -75,8 +76,8 @@ def _check(settings: ProgrammeSettings) -> None:
 
 def _claim(out: Path, settings: ProgrammeSettings) -> None:
     """Write the settings and the key, or make sure that those there are the same."""
-    described = {"about": ABOUT, "settings": asdict(settings)}
-    del described["settings"]["workers"]  # type: ignore[attr-defined]
+    deciding = {name: value for name, value in asdict(settings).items() if name != "workers"}
+    described = {"about": ABOUT, "settings": deciding}
     path = out / "programme.json"
     text = json.dumps(described, indent=2) + "\n"
     if path.exists() and path.read_text(encoding="utf-8") != text:

@@ -7,11 +7,10 @@ import pyarrow as pa
 from pyarrow import csv
 
 from mim.schemas.registry import CANCERS, DECISIONS, DENSITY, EXAMS, QUALITY, READINGS, WOMEN
-from mim.schemas.table import Schema
+from mim.schemas.table import Schema, write_whole
 from mim.synthetic.imaging import study_uid
 from mim.synthetic.readers import read_exam
 from mim.synthetic.settings import ProgrammeSettings
-from mim.synthetic.truth import write_whole
 from mim.synthetic.women import Exam, Woman
 
 Row = dict[str, object]

@@ -1,7 +1,6 @@
 """What is known about every screening image, since it was made."""
 
 import json
-import os
 from pathlib import Path
 
 import cv2
@@ -9,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mim.schemas.table import Column, Schema, write_table
+from mim.schemas.table import Column, Schema, write_table, write_whole
 from mim.vocab import SCREENING_VIEWS, Laterality, Maker
 
 TEXT = pa.string()
@@ -62,13 +61,6 @@ def write_mask(path: Path, mask: NDArray[np.uint8]) -> None:
     """Write a lesion mask as PNG: 0 none, n the n-th lesion of the image's row."""
     _, data = cv2.imencode(".png", mask)
     write_whole(path, data.tobytes())
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that ``path`` holds all of it or does not change."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    unfinished.write_bytes(data)
-    unfinished.replace(path)
 
 
 def write_rows(path: Path, rows: list[dict[str, object]]) -> None:

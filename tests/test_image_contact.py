@@ -1,0 +1,38 @@
+"""Contact sheets show what is there, under its name, and leave a gap where nothing is."""
+
+import cv2
+import numpy as np
+
+from mim.image.contact import CAPTION_HEIGHT, contact_sheet, exam_tiles
+
+
+def test_tiles_are_named_by_side_view_and_months():
+    images = np.arange(2 * 4, dtype=np.uint16).reshape(2, 4, 1, 1, 1)
+    present = np.array([[True, True, True, False], [False, True, False, False]])
+    tiles, titles = exam_tiles(images, present, np.array([0.0, 25.2], np.float32))
+    assert titles == [
+        "L CC",
+        "L MLO",
+        "R CC",
+        "absent",
+        "absent",
+        "L MLO -25 mo",
+        "absent",
+        "absent",
+    ]
+    assert [None if tile is None else int(tile.item()) for tile in tiles] == [
+        *(0, 1, 2, None),
+        *(None, 5, None, None),
+    ]
+
+
+def test_a_sheet_has_its_rows_and_grey_levels(tmp_path):
+    white = np.full((64, 32), 65535, np.uint16)
+    sheet = tmp_path / "new" / "sheet.png"
+    contact_sheet([white, None, white], ["a", "absent", "b"], sheet, columns=2, tile_height=64)
+    found = cv2.imread(str(sheet), cv2.IMREAD_GRAYSCALE)
+    assert found is not None
+    assert found.shape == (2 * (64 + CAPTION_HEIGHT), 2 * (32 + 2))
+    assert (found[CAPTION_HEIGHT : CAPTION_HEIGHT + 64, :32] == 255).all()
+    assert (found[CAPTION_HEIGHT : CAPTION_HEIGHT + 64, 34:66] < 255).all(), "a gap"
+    assert [path.name for path in sheet.parent.iterdir()] == ["sheet.png"]
