@@ -46,6 +46,7 @@ class ViewModifier(StrEnum):
     INFRAMAMMARY_FOLD = "inframammary fold"
     AXILLARY_TISSUE = "axillary tissue"
     ANTERIOR_COMPRESSION = "anterior compression"
+    PARTIAL_VIEW = "partial view"
 
 
 class Maker(StrEnum):
@@ -55,7 +56,24 @@ class Maker(StrEnum):
     HOLOGIC = "hologic"
     GE = "ge"
     PHILIPS = "philips"
-    OTHER = "other"
+    FUJI = "fuji"
+    PLANMED = "planmed"
+    GIOTTO = "giotto"
+    AGFA = "agfa"
+    CARESTREAM = "carestream"
+    KONICA = "konica"
+    FILM_DIGITISER = "film digitiser"
+    UNKNOWN = "unknown"
+
+
+class Kind(StrEnum):
+    """What made the picture; the rules stand in ``mim.dicom.kinds``."""
+
+    FFDM = "full-field digital"
+    SYNTHETIC_2D = "synthetic 2D"
+    TOMOSYNTHESIS = "tomosynthesis volume"
+    PROJECTION = "tomosynthesis projection"
+    FILM = "digitised film"
     UNKNOWN = "unknown"
 
 
@@ -75,24 +93,40 @@ class Reason(StrEnum):
     NO_PIXELS = "no pixels"
     NOT_MAMMOGRAM = "not mammogram"
     FOR_PROCESSING = "for processing"
+    SYNTHETIC_2D = "synthetic 2D"
     TOMOSYNTHESIS = "tomosynthesis"
     SECONDARY_CAPTURE = "secondary capture"
     SCOUT = "scout"
     SPECIMEN = "specimen"
     SPOT = "spot"
     MAGNIFIED = "magnified"
+    PARTIAL_VIEW = "partial view"
     NOT_SCREENING_VIEW = "not screening view"
     VIEW_UNKNOWN = "view unknown"
     SIDE_UNKNOWN = "side unknown"
     DUPLICATE_IMAGE = "duplicate image"
     REPEATED_VIEW = "repeated view"
     DAMAGED_PIXELS = "damaged pixels"
+    CHANGED_FILE = "changed since indexed"
     UNSUPPORTED_SYNTAX = "unsupported transfer syntax"
     BREAST_NOT_FOUND = "breast not found"
     DECODER_DIED = "decoder died"
     NO_REGISTRY_EXAM = "no registry exam"
     NO_SCREENING_VIEW = "no screening view"
     AFTER_DIAGNOSIS = "after diagnosis"
+
+
+class Finding(StrEnum):
+    """What looks wrong about a delivery though nothing is left out for it."""
+
+    DUPLICATE_IMAGE = "duplicate image"
+    STUDY_IN_TWO_DELIVERIES = "study in two deliveries"
+    SEVERAL_STUDIES_ON_ONE_DAY = "several studies on one day"
+    ONE_DATE_FOR_ALL = "one date for all"
+    SIDE_DISAGREES = "side disagrees with pixels"
+    STORED_MIRRORED = "stored mirrored"
+    INVERTED = "inverted"
+    LETTERS_IN_BREAST = "burned-in letters within the breast"
 
 
 class Outcome(StrEnum):

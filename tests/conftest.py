@@ -31,14 +31,16 @@ def programme(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def index(programme) -> Path:
     """The programme's index."""
-    from mim.dicom.index import write_index
-    from mim.dicom.settings import IndexSettings
+    from mim.ingest.index import write_index
+    from mim.ingest.settings import IndexSettings
+    from mim.workers.settings import WorkersSettings
 
     out = programme.parent / "index"
     write_index(
         programme / "dicom",
         out,
-        IndexSettings(key_file=str(programme / "pseudonym.key"), workers=1),
+        IndexSettings(key_file=str(programme / "pseudonym.key"), pictures=0),
+        WorkersSettings(workers=1),
     )
     return out
 
@@ -61,9 +63,11 @@ def cache(cohort) -> Path:
     from mim.data.cache import write_cache
     from mim.data.settings import CacheSettings
     from mim.image.settings import RecipeSettings
+    from mim.workers.settings import WorkersSettings
 
     out = cohort.parent / "cache"
-    write_cache(cohort, out, RecipeSettings(height=64, width=32), CacheSettings(workers=1))
+    recipe = RecipeSettings(height=64, width=32)
+    write_cache(cohort, out, recipe, CacheSettings(), WorkersSettings(workers=1))
     return out
 
 

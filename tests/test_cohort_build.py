@@ -61,6 +61,8 @@ class Programme:
             row = {
                 "path": f"{sop}.dcm",
                 "bytes": 1,
+                "modified_ns": 1,
+                "kind": "full-field digital",
                 "woman": hidden(woman),
                 "exam": hidden(uid),
                 "image": hidden(sop),
@@ -95,7 +97,7 @@ class Programme:
                 **{r: unusable.count(r) for r in unusable},
             }.items()
         ]
-        write_table(INDEX.from_rows(self.images), index / "images.parquet")
+        write_table(INDEX.from_rows(self.images), index / "images" / "part-00000.parquet")
         write_table(ATTRITION.from_rows(attrition), index / "attrition.parquet")
         (index / "index.json").write_text(json.dumps({"source": "/archive"}))
         registry.mkdir(exist_ok=True)

@@ -20,6 +20,7 @@ from mim.image.settings import RecipeSettings
 from mim.schemas.cache import CACHE
 from mim.schemas.table import read_table
 from mim.vocab import Laterality, Reason, View
+from mim.workers.settings import WorkersSettings
 
 RECIPE = RecipeSettings(height=64, width=32)
 
@@ -40,7 +41,7 @@ def own_cohort(cohort, index, programme, tmp_path):
 
 def paths(cohort) -> dict[str, str]:
     index = json.loads((cohort / "cohort.json").read_text())["index"]
-    rows = pl.read_parquet(Path(index) / "images.parquet").filter(pl.col("reason").is_null())
+    rows = pl.read_parquet(Path(index) / "images").filter(pl.col("reason").is_null())
     ours = pl.read_parquet(cohort / "images.parquet").select("image")
     return dict(rows.join(ours, on="image").select("image", "path").rows())
 
@@ -86,7 +87,12 @@ def test_damaged_files_get_a_row_and_the_work_goes_on(own_cohort, programme, tmp
     lost = sorted(paths(own_cohort).items())[:2]
     (tmp_path / "dicom" / lost[0][1]).write_bytes(b"no dicom")
     (tmp_path / "dicom" / lost[1][1]).unlink()
-    assert write_cache(own_cohort, tmp_path / "cache", RECIPE, CacheSettings(workers=1)) == 2
+    assert (
+        write_cache(
+            own_cohort, tmp_path / "cache", RECIPE, CacheSettings(), WorkersSettings(workers=1)
+        )
+        == 2
+    )
     folder = Cache(tmp_path / "cache").folder
     rows = {row["image"]: row for row in read_table(folder / "images.parquet", CACHE).to_pylist()}
     assert all(rows[image]["reason"] for image, _ in lost)
@@ -99,7 +105,7 @@ def test_damaged_files_get_a_row_and_the_work_goes_on(own_cohort, programme, tmp
 
 def test_a_killed_run_goes_on_to_the_same_cache(own_cohort, cache, tmp_path):
     whole, out = Cache(cache).folder, tmp_path / "cache" / fingerprint(RECIPE)
-    write_cache(own_cohort, tmp_path / "cache", RECIPE, CacheSettings(workers=1))
+    write_cache(own_cohort, tmp_path / "cache", RECIPE, CacheSettings(), WorkersSettings(workers=1))
     for gone in (
         "shard-00003.parquet",
         "shard-00005.parquet",
@@ -109,7 +115,7 @@ def test_a_killed_run_goes_on_to_the_same_cache(own_cohort, cache, tmp_path):
         (out / gone).unlink()
     (out / ".shard-00003.b2frame.17").write_bytes(b"half")
     kept = (out / "shard-00000.b2frame").stat().st_mtime_ns
-    write_cache(own_cohort, tmp_path / "cache", RECIPE, CacheSettings(workers=2))
+    write_cache(own_cohort, tmp_path / "cache", RECIPE, CacheSettings(), WorkersSettings(workers=2))
     assert (out / "shard-00000.b2frame").stat().st_mtime_ns == kept
     assert read_table(out / "images.parquet", CACHE) == read_table(whole / "images.parquet", CACHE)
     for image in paths(own_cohort):
@@ -199,6 +205,6 @@ def test_a_recipe_of_another_version_is_refused(cache, tmp_path):
 def test_two_recipes_in_one_folder_ask_which(cohort, tmp_path):
     for height in (16, 24):
         recipe = RecipeSettings(height=height, width=8)
-        write_cache(cohort, tmp_path, recipe, CacheSettings(workers=1))
+        write_cache(cohort, tmp_path, recipe, CacheSettings(), WorkersSettings(workers=1))
     with pytest.raises(InputError, match="give the folder of one recipe"):
         Cache(tmp_path)

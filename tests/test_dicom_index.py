@@ -23,10 +23,11 @@ from pydicom.uid import (
     MediaStorageDirectoryStorage,
 )
 
-from mim.dicom.index import PROBLEMS, scan, write_index
 from mim.dicom.pseudonym import pseudonym
-from mim.dicom.settings import IndexSettings
+from mim.dicom.rows import PROBLEMS, scan
 from mim.errors import InputError
+from mim.ingest.index import write_index
+from mim.ingest.settings import IndexSettings
 from mim.schemas.cohort import ATTRITION
 from mim.schemas.images import IMAGES
 from mim.schemas.table import read_table

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mim.dicom.overrides import COLUMNS, read_overrides
-from mim.dicom.settings import IndexSettings
 from mim.errors import InputError
+from mim.ingest.settings import IndexSettings
 from mim.vocab import Laterality, Maker, View
 
 TABLE = """path,patient_id,study_date,laterality,view,maker

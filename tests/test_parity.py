@@ -25,7 +25,7 @@ def predicted(bundle, programme, tmp_path_factory) -> dict[str, dict]:
 
 def test_every_exam_of_the_cohort_scores_alike(predicted, run, index):
     studies = dict(
-        pl.read_parquet(index / "images.parquet")
+        pl.read_parquet(index / "images")
         .drop_nulls("exam")
         .select("exam", "study_uid")
         .unique()

@@ -19,13 +19,13 @@ from mim.cohort.settings import CohortSettings, SplitSettings
 from mim.data.cache import Cache, write_cache
 from mim.data.settings import AugmentSettings, CacheSettings, DataSettings
 from mim.deploy.predict import predict
-from mim.dicom.index import write_index
-from mim.dicom.settings import IndexSettings
 from mim.errors import InputError
 from mim.evaluate.settings import EvaluateSettings
 from mim.export.bundle import write_bundle
 from mim.image.recipe import prepare
 from mim.image.settings import RecipeSettings
+from mim.ingest.index import write_index
+from mim.ingest.settings import IndexSettings
 from mim.model.settings import ModelSettings
 from mim.schemas.cache import CACHE
 from mim.schemas.scores import PREDICTIONS, SCORES
@@ -33,7 +33,9 @@ from mim.schemas.table import read_table
 from mim.train.run import fit, score
 from mim.train.settings import Accelerator, TrainSettings, WandbMode
 from mim.vocab import Laterality, Split, View
+from mim.workers.settings import WorkersSettings
 
+ALONE = WorkersSettings(workers=1)
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 RECIPE = RecipeSettings(height=128, width=64)
 
@@ -88,17 +90,17 @@ def folder(tmp_path_factory) -> Path:
     write_csv(out / "registry" / "women.csv", women)
     cancer = {"woman_id": CANCER[0], "diagnosis_date": "2016-11-01", "breast": CANCER[1]}
     write_csv(out / "registry" / "cancers.csv", [cancer])
-    settings = IndexSettings(overrides=str(out / "overrides.csv"), workers=1)
-    assert write_index(films(), out / "index", settings) == 0
+    settings = IndexSettings(overrides=str(out / "overrides.csv"), pictures=0)
+    assert write_index(films(), out / "index", settings, ALONE) == 0
     splits = SplitSettings(validation=0.0, test=0.0)
     write_cohort(out / "index", out / "registry", out / "cohort", CohortSettings(splits=splits))
-    assert write_cache(out / "cohort", out / "cache", RECIPE, CacheSettings(workers=1)) == 0
+    assert write_cache(out / "cohort", out / "cache", RECIPE, CacheSettings(), ALONE) == 0
     return out
 
 
 @needs_films
 def test_four_views_of_each_exam_are_found(folder):
-    rows = pl.read_parquet(folder / "index" / "images.parquet")
+    rows = pl.read_parquet(folder / "index" / "images")
     assert rows["reason"].is_null().all()
     for _, exam in rows.group_by("exam"):
         views = sorted(zip(exam["laterality"], exam["view"], strict=True))
@@ -120,9 +122,7 @@ def test_each_breast_is_cropped_without_letters_or_frame(folder):
     rows = read_table(Cache(folder / "cache").folder / "images.parquet", CACHE).to_pylist()
     images = pl.read_parquet(folder / "cohort" / "images.parquet")
     sides = dict(images.select("image", "laterality").rows())
-    paths = dict(
-        pl.read_parquet(folder / "index" / "images.parquet").select("image", "path").rows()
-    )
+    paths = dict(pl.read_parquet(folder / "index" / "images").select("image", "path").rows())
     for row in rows:
         name = paths[row["image"]]
         assert row["mirrored"] is (sides[row["image"]] == "R"), name
@@ -167,9 +167,7 @@ def test_training_learns_the_films_by_heart_and_the_bundle_scores_them_alike(fol
         row["study_uid"]: row
         for row in read_table(folder / "out" / "predictions.parquet", PREDICTIONS).to_pylist()
     }
-    studies = dict(
-        pl.read_parquet(folder / "index" / "images.parquet").select("exam", "study_uid").rows()
-    )
+    studies = dict(pl.read_parquet(folder / "index" / "images").select("exam", "study_uid").rows())
     for row in scores:
         side = "left_score" if row["breast"] == "L" else "right_score"
         assert predicted[studies[row["exam"]]][side] == pytest.approx(row["score"], abs=1e-4)
@@ -184,10 +182,9 @@ def test_a_report_without_test_exams_says_so(folder, trained):
 @pytest.mark.skipif(not SHARED.is_dir(), reason="shared data")
 def test_a_full_size_digital_image_with_look_up_tables_looks_right(tmp_path):
     source = SHARED / "dicom_fodicom"
-    assert write_index(source, tmp_path / "index", IndexSettings(workers=1)) == 0
+    assert write_index(source, tmp_path / "index", IndexSettings(pictures=0), ALONE) == 0
     rows = {
-        row["path"]: row
-        for row in pl.read_parquet(tmp_path / "index" / "images.parquet").rows(named=True)
+        row["path"]: row for row in pl.read_parquet(tmp_path / "index" / "images").rows(named=True)
     }
     row = rows["GH133.dcm"]
     assert (row["reason"], row["maker"], row["laterality"], row["view"]) == (None, "ge", "R", "MLO")

@@ -18,13 +18,18 @@ from mim.config.commands import (
     EvaluateCommand,
     ExportCommand,
     IndexCommand,
+    OrderCommand,
     PredictCommand,
+    PseudonymiseCommand,
+    ReceiveCommand,
     SynthCommand,
     TrainCommand,
 )
 from mim.data.settings import CacheSettings
 from mim.evaluate.settings import EvaluateSettings
+from mim.ingest.settings import PseudonymiseSettings
 from mim.synthetic.settings import ProgrammeSettings
+from mim.workers.settings import WorkersSettings
 
 Settings = TypeVar("Settings")
 
@@ -36,11 +41,42 @@ def synth(command: SynthCommand) -> int:
     return 0
 
 
-def index(command: IndexCommand) -> int:
-    from mim.dicom.index import write_index
+def order(command: OrderCommand) -> int:
+    from mim.cohort.order import write_order
 
-    problems = write_index(Path(command.source), Path(command.out), command.index)
-    return code(problems, "files could not be read", command.out)
+    have = Path(command.index) if command.index else None
+    write_order(Path(command.registry), Path(command.out), have)
+    return 0
+
+
+def receive(command: ReceiveCommand) -> int:
+    from mim.cohort.receive import write_receipt
+
+    problems = write_receipt(Path(command.order), Path(command.index), Path(command.out))
+    return code(problems, "exams are missing or cannot be used", command.out)
+
+
+def pseudonymise(command: PseudonymiseCommand) -> int:
+    from mim.ingest.pseudonymise import pseudonymise_folder
+
+    problems = pseudonymise_folder(
+        Path(command.source),
+        Path(command.out),
+        Path(command.key),
+        Path(command.registry) if command.registry else None,
+        part(command, PseudonymiseSettings),
+    )
+    return code(problems, "files were not copied", command.out)
+
+
+def index(command: IndexCommand) -> int:
+    from mim.ingest.index import write_index
+    from mim.ingest.page import write_page
+
+    source, out = Path(command.source), Path(command.out)
+    problems = write_index(source, out, command.index, part(command, WorkersSettings))
+    write_page(out, command.index)
+    return code(problems, "files have a problem", command.out)
 
 
 def cohort(command: CohortCommand) -> int:
@@ -57,7 +93,10 @@ def cache(command: CacheCommand) -> int:
     from mim.data.cache import write_cache
 
     settings = part(command, CacheSettings)
-    problems = write_cache(Path(command.cohort), Path(command.out), command.recipe, settings)
+    workers = part(command, WorkersSettings)
+    problems = write_cache(
+        Path(command.cohort), Path(command.out), command.recipe, settings, workers
+    )
     return code(problems, "images could not be prepared", command.out)
 
 

@@ -21,9 +21,9 @@ from mim.config.commands import (
     TrainCommand,
 )
 from mim.config.compose import experiment_settings
-from mim.dicom.settings import IndexSettings
 from mim.errors import InputError
 from mim.image.settings import RecipeSettings
+from mim.ingest.settings import IndexSettings
 from mim.schemas.cohort import EXAMS
 from mim.schemas.images import IMAGES
 from mim.schemas.scores import PREDICTIONS
@@ -85,7 +85,11 @@ def _steps(out: Path, programme: ProgrammeSettings, recipe: RecipeSettings) -> l
 
     return [
         Step("write a made-up screening programme", commands.synth, synth),
-        Step("index its DICOM files", commands.index, IndexCommand(str(out / DICOM), index, key)),
+        Step(
+            "index its DICOM files",
+            commands.index,
+            IndexCommand(source=str(out / DICOM), out=index, index=key),
+        ),
         Step(
             "join images and registry",
             commands.cohort,
@@ -139,7 +143,7 @@ def chosen_exam(out: Path) -> dict[str, Any]:
 
 
 def _indexed(out: Path, exams: set[str]) -> list[dict[str, Any]]:
-    rows = read_table(out / "index" / "images.parquet", IMAGES).to_pylist()
+    rows = read_table(out / "index" / "images", IMAGES).to_pylist()
     return [row for row in rows if row["exam"] in exams]
 
 

@@ -17,7 +17,10 @@ from mim.errors import InputError
 
 FUNCTIONS: dict[str, Callable[[Any], int]] = {
     "synth": commands.synth,
+    "order": commands.order,
+    "pseudonymise": commands.pseudonymise,
     "index": commands.index,
+    "receive": commands.receive,
     "cohort": commands.cohort,
     "cache": commands.cache,
     "train": commands.train,

@@ -24,14 +24,15 @@ CHUNK = 100_000
 
 
 def read_index_images(index: Path) -> pl.DataFrame:
-    """``COLUMNS`` of an index's ``images.parquet`` (``TableError`` where it cannot serve)."""
-    path = index / "images.parquet"
-    if not path.is_file():
-        raise TableError(f"{path}: no such file; make the index with 'mim index'")
-    there = pq.read_schema(path).names
+    """``COLUMNS`` of an index's ``images/`` (``TableError`` where it cannot serve)."""
+    path = index / "images"
+    parts = sorted(path.glob("part-*.parquet"))
+    if not parts:
+        raise TableError(f"{path}: holds no table; make the index with 'mim index'")
+    there = pq.read_schema(parts[0]).names
     if missing := [column for column in COLUMNS if column not in there]:
         raise TableError(f"{path}: column '{missing[0]}' is missing; make the index again")
-    return pl.read_parquet(path, columns=list(COLUMNS))
+    return pl.read_parquet(parts, columns=list(COLUMNS))
 
 
 def choose_images(images: pl.DataFrame, exams: pl.DataFrame) -> pl.DataFrame:

@@ -17,17 +17,21 @@ from mim.config.commands import (
     EvaluateCommand,
     ExportCommand,
     IndexCommand,
+    OrderCommand,
     PredictCommand,
+    PseudonymiseCommand,
+    ReceiveCommand,
     TrainCommand,
 )
 from mim.data.settings import AugmentSettings, CacheSettings, DataSettings
-from mim.dicom.settings import IndexSettings
 from mim.errors import InputError
 from mim.evaluate.settings import EvaluateSettings
 from mim.image.settings import RecipeSettings
+from mim.ingest.settings import IndexSettings, PseudonymiseSettings
 from mim.model.settings import ModelSettings
 from mim.synthetic.settings import ProgrammeSettings
 from mim.train.settings import TrainSettings
+from mim.workers.settings import Executor, SlurmSettings, WorkersSettings
 
 SEEDS = (0, 2**32 - 1)
 SHARE = (0, 1)
@@ -41,12 +45,20 @@ LIMITS: dict[type, dict[str, tuple[float, float]]] = {
         "cancer_share": SHARE,
         "workers": (0, inf),
     },
-    IndexSettings: {"workers": (0, inf)},
+    WorkersSettings: {"workers": (0, inf)},
+    SlurmSettings: {
+        "jobs": (0, inf),
+        "cores": (1, inf),
+        "memory_gb": (1, inf),
+        "hours": (0.1, inf),
+    },
+    IndexSettings: {"pictures": (0, 100)},
+    PseudonymiseSettings: {"shift_days": (0, 3650)},
     OutcomeSettings: {"screen_detected_days": (0, inf), "interval_days": (1, inf)},
     PriorSettings: {"most": (0, inf), "least_gap_months": (0, inf)},
     SplitSettings: {"validation": SHARE, "test": SHARE},
     RecipeSettings: {"height": (32, inf), "width": (32, inf)},
-    CacheSettings: {"workers": (0, inf), "images_per_shard": (1, inf)},
+    CacheSettings: {"images_per_shard": (1, inf)},
     DataSettings: {
         "batch_size": (1, inf),
         "cases_per_batch": (0, inf),
@@ -76,6 +88,9 @@ LIMITS: dict[type, dict[str, tuple[float, float]]] = {
 """Lowest and highest allowed value of a field."""
 
 FOLDERS: dict[type, tuple[str, ...]] = {
+    OrderCommand: ("registry",),
+    ReceiveCommand: ("order", "index"),
+    PseudonymiseCommand: ("source",),
     IndexCommand: ("source",),
     CohortCommand: ("index", "registry"),
     CacheCommand: ("cohort",),
@@ -143,6 +158,10 @@ def _relations(settings: object) -> Iterator[tuple[str, str]]:
             yield "cases_per_batch", f"expected at most batch_size {size}, got {cases}"
         case ModelSettings(width=width, heads=heads) if width % heads:
             yield "width", f"expected a multiple of heads {heads}, got {width}"
+        case WorkersSettings(executor=Executor.dask, scheduler=None, slurm=SlurmSettings(jobs=0)):
+            yield "scheduler", "executor=dask needs scheduler=ADDRESS or slurm.jobs=NUMBER"
+        case WorkersSettings(executor=Executor.local, scheduler=str()):
+            yield "scheduler", "an address needs executor=dask"
 
 
 def _check_exists(key: str, name: str, kind: str) -> None:

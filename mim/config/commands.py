@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 
 from mim.cohort.settings import CohortSettings
 from mim.data.settings import CacheSettings, DataSettings
-from mim.dicom.settings import IndexSettings
 from mim.evaluate.settings import EvaluateSettings
 from mim.image.settings import RecipeSettings
+from mim.ingest.settings import IndexSettings, PseudonymiseSettings
 from mim.model.settings import ModelSettings
 from mim.synthetic.settings import ProgrammeSettings
 from mim.train.settings import TrainSettings
+from mim.workers.settings import WorkersSettings
 
 MISSING = "???"
 """How OmegaConf writes a value that must be given."""
@@ -28,7 +29,45 @@ class SynthCommand(ProgrammeSettings):
 
 
 @dataclass
-class IndexCommand:
+class OrderCommand:
+    """List the exams to request, for each site, from the registry's tables."""
+
+    registry: str = MISSING
+    """Folder with the registry's tables, CSV or Parquet."""
+    out: str = MISSING
+    """Folder to write."""
+    index: str | None = None
+    """Folder that `mim index` wrote; what it holds complete is not ordered again."""
+
+
+@dataclass
+class ReceiveCommand:
+    """Compare an order with what came: missing, unasked, unusable and why; list what to order again."""
+
+    order: str = MISSING
+    """Folder that `mim order` wrote."""
+    index: str = MISSING
+    """Folder that `mim index` wrote of the delivery."""
+    out: str = MISSING
+    """Folder to write."""
+
+
+@dataclass
+class PseudonymiseCommand(PseudonymiseSettings):
+    """Copy a DICOM folder without identifiers: the same key gives the same names and gaps between exams stay."""
+
+    source: str = MISSING
+    """Folder with DICOM files, any depth."""
+    out: str = MISSING
+    """Folder to write."""
+    key: str = MISSING
+    """File with the secret key of the pseudonyms; made if missing. Keep it apart from the copy."""
+    registry: str | None = None
+    """Folder with the registry's tables, to be pseudonymised along so that they still join."""
+
+
+@dataclass
+class IndexCommand(WorkersSettings):
     """List every file of a DICOM folder with what its header says, or why it is left out."""
 
     source: str = MISSING
@@ -51,7 +90,7 @@ class CohortCommand(CohortSettings):
 
 
 @dataclass
-class CacheCommand(CacheSettings):
+class CacheCommand(CacheSettings, WorkersSettings):
     """Turn the cohort's images into model input, once for all trainings."""
 
     cohort: str = MISSING
@@ -131,6 +170,9 @@ class DemoCommand(ProgrammeSettings):
 
 Command = (
     SynthCommand
+    | OrderCommand
+    | ReceiveCommand
+    | PseudonymiseCommand
     | IndexCommand
     | CohortCommand
     | CacheCommand
@@ -143,7 +185,10 @@ Command = (
 
 COMMANDS: dict[str, type[Command]] = {
     "synth": SynthCommand,
+    "order": OrderCommand,
+    "pseudonymise": PseudonymiseCommand,
     "index": IndexCommand,
+    "receive": ReceiveCommand,
     "cohort": CohortCommand,
     "cache": CacheCommand,
     "train": TrainCommand,

@@ -33,12 +33,19 @@ from mim.schemas.cache import CACHE
 from mim.schemas.cohort import ATTRITION, IMAGES, KEPT, attrition_rows
 from mim.schemas.table import read_json, read_table, write_json, write_table
 from mim.vocab import Laterality, View
+from mim.workers.settings import WorkersSettings
 
 SHARDS_AT_LEAST = 16
 """A small cohort still gets this many shards, so that the work spreads and progress shows."""
 
 
-def write_cache(cohort: Path, out: Path, recipe: RecipeSettings, settings: CacheSettings) -> int:
+def write_cache(
+    cohort: Path,
+    out: Path,
+    recipe: RecipeSettings,
+    settings: CacheSettings,
+    workers: WorkersSettings,
+) -> int:
     """Prepare what is not prepared yet; returns the number of images that could not be.
 
     A killed run continues with the shards it had not finished, and an image added to the cohort
@@ -50,7 +57,7 @@ def write_cache(cohort: Path, out: Path, recipe: RecipeSettings, settings: Cache
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "cache.json", {"fingerprint": folder.name, "recipe": asdict(recipe)})
     jobs = _jobs(images, files, folder, recipe, settings)
-    _run(jobs, settings.workers or os.cpu_count() or 1)
+    _run(jobs, workers.workers or os.cpu_count() or 1)
     rows = _finished(folder)
     rows = rows.filter(pc.is_in(rows["image"], images["image"])).sort_by("image")
     write_table(rows, folder / "images.parquet")
@@ -116,7 +123,7 @@ def _files(index: Path) -> dict[str, Path]:
     source = Path(read_json(index / "index.json")["source"])
     if not source.is_dir():
         raise InputError(f"{source}: the DICOM folder of {index} is gone; index it again")
-    table = pq.read_table(index / "images.parquet", columns=["image", "path", "reason"])
+    table = pq.read_table(index / "images", columns=["image", "path", "reason"])
     usable = table.filter(pc.is_null(table["reason"]))
     pairs = zip(usable["image"].to_pylist(), usable["path"].to_pylist(), strict=True)
     return {image: source / path for image, path in pairs}

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 @dataclass
 class CacheSettings:
-    workers: int = 0
-    """Processes that prepare images; 0 takes one per core."""
     images_per_shard: int = 1000
     """Images in one cache file."""
+    verify: bool = False
+    """Read every image that is in the cache already and prepare those again that are damaged."""
 
 
 @dataclass

@@ -12,8 +12,7 @@ from tqdm import tqdm
 
 from mim.deploy.bundle import Bundle, load_bundle
 from mim.deploy.exams import Assembled, Assembler, Study, studies
-from mim.dicom.index import PROBLEMS, scan
-from mim.dicom.settings import IndexSettings
+from mim.dicom.rows import PROBLEMS, scan
 from mim.image.contact import contact_sheet, exam_tiles
 from mim.schemas.scores import PREDICTIONS
 from mim.schemas.table import write_json, write_table
@@ -26,14 +25,13 @@ def predict(bundle: Path, source: Path, out: Path, overrides: Path | None) -> in
     """Score the exams below ``source``; returns how many exams or files could not be used.
 
     Older exams of a woman in the folder serve as priors, and are scored themselves. A file that
-    belongs to no exam counts where somebody should look into it (``mim.dicom.index.PROBLEMS``).
+    belongs to no exam counts where somebody should look into it (``mim.dicom.rows.PROBLEMS``).
 
     Raises:
         InputError: the bundle does not prove itself, or the folder holds no file.
     """
     loaded = load_bundle(bundle)
-    settings = IndexSettings(overrides=str(overrides) if overrides else None)
-    found, of_no_exam = studies(scan(source, settings, secrets.token_bytes(32)))
+    found, of_no_exam = studies(scan(source, overrides, secrets.token_bytes(32)))
     assembler = Assembler(source, loaded.recipe, loaded.priors)
     rows = []
     for place, study in enumerate(tqdm(found, desc="predict", unit="exam")):

@@ -33,7 +33,7 @@ from mim.dicom.views import (
     find_label,
     read_label,
 )
-from mim.vocab import Laterality, View, ViewModifier
+from mim.vocab import Kind, Laterality, View, ViewModifier
 
 OBLIQUE_SIDES = {
     "FL": Laterality.RIGHT,
@@ -87,6 +87,7 @@ def describe(dataset: Dataset, given: Mapping[str, object] | None = None) -> dic
         "view": view,
         "view_rule": view_rule,
         "view_modifiers": [known for known in ViewModifier if known in modifiers],
+        "kind": Kind.UNKNOWN,
         "presentation": presentation(dataset),
         "transfer_syntax": text(
             getattr(dataset, "file_meta", None) or Dataset(), "TransferSyntaxUID"

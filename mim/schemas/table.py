@@ -62,12 +62,12 @@ def write_table(table: pa.Table, path: Path) -> None:
 
 
 def read_table(path: Path, schema: Schema) -> pa.Table:
-    """Read a Parquet table that mim wrote.
+    """Read a Parquet table that mim wrote, one file or a folder of ``part-*.parquet``.
 
     Raises:
         TableError: the file is missing, or its columns are not those of ``schema``.
     """
-    if not path.is_file():
+    if not path.is_file() and not any(path.glob("part-*.parquet")):
         raise TableError(f"{path}: no such file; expected the table '{schema.name}'")
     table = pq.read_table(path)
     wanted = schema.arrow()

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -14,28 +14,18 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from mim import __version__
-from mim.dicom.header import describe
 from mim.dicom.overrides import Given, read_overrides
-from mim.dicom.pseudonym import load_key, load_or_make_key, pseudonym
-from mim.dicom.reading import HeaderError, read_header
-from mim.dicom.settings import IndexSettings
+from mim.dicom.pseudonym import load_key, load_or_make_key
+from mim.dicom.rows import PROBLEMS, Row, file_row, without_duplicates
 from mim.dicom.tree import Found, find_files
 from mim.errors import InputError
+from mim.ingest.settings import IndexSettings
 from mim.schemas.cohort import ATTRITION, attrition_rows
 from mim.schemas.images import IMAGES
 from mim.schemas.table import write_json, write_table
-from mim.vocab import Laterality, Maker, Presentation, Reason, View
+from mim.workers.settings import WorkersSettings
 
-Row = dict[str, object]
 Work = tuple[Found, Given]
-
-PROBLEMS = (
-    Reason.UNREADABLE,
-    Reason.DAMAGED_PIXELS,
-    Reason.VIEW_UNKNOWN,
-    Reason.SIDE_UNKNOWN,
-)
-"""Reasons that somebody should look into. The other ones are what a delivery normally holds."""
 
 BATCH = 64
 """Files that a process reads at a time."""
@@ -56,18 +46,7 @@ class Plan:
     unmatched: int
 
 
-def scan(source: Path, settings: IndexSettings, key: bytes) -> Iterator[Row]:
-    """Rows of ``mim.schemas.images`` for all files below ``source``, in the order of their paths.
-
-    The same files, settings and key give the same rows, whatever the number of processes.
-
-    Raises:
-        InputError: ``source`` is no folder or holds no file, or the overrides are wrong.
-    """
-    return _rows(_plan(source, settings), settings, key)
-
-
-def write_index(source: Path, out: Path, settings: IndexSettings) -> int:
+def write_index(source: Path, out: Path, settings: IndexSettings, work: WorkersSettings) -> int:
     """Index ``source`` into ``out`` and print how many images are left out for which reason.
 
     Writes ``images.parquet``, ``attrition.parquet`` and ``index.json``, and makes
@@ -89,11 +68,11 @@ def write_index(source: Path, out: Path, settings: IndexSettings) -> int:
     )
     counts: Counter[str] = Counter()
     tables = []
-    rows = _rows(plan, settings, key)
+    rows = _rows(plan, work, key)
     while batch := list(islice(rows, ROWS_IN_MEMORY)):
         counts.update(str(row["reason"] or "kept") for row in batch)
         tables.append(IMAGES.from_rows(batch))
-    write_table(pa.concat_tables(tables), out / "images.parquet")
+    write_table(pa.concat_tables(tables), out / "images" / "part-00000.parquet")
     write_table(
         ATTRITION.from_rows(attrition_rows("index", "images", counts)), out / "attrition.parquet"
     )
@@ -120,7 +99,7 @@ def _plan(source: Path, settings: IndexSettings, skip: Path | None = None) -> Pl
     return Plan(source, [(file, overrides.get(file.path, {})) for file in found], unmatched)
 
 
-def _rows(plan: Plan, settings: IndexSettings, key: bytes) -> Iterator[Row]:
+def _rows(plan: Plan, settings: WorkersSettings, key: bytes) -> Iterator[Row]:
     workers = settings.workers or _cores()
     read = partial(_image_rows, plan.source, key=key)
     batches = (plan.work[at : at + BATCH] for at in range(0, len(plan.work), BATCH))
@@ -129,7 +108,7 @@ def _rows(plan: Plan, settings: IndexSettings, key: bytes) -> Iterator[Row]:
         rows = chain.from_iterable(map(read, batches))
     else:
         rows = _in_processes(read, batches, workers)
-    yield from tqdm(_without_duplicates(rows), "reading headers", total=len(plan.work), unit="file")
+    yield from tqdm(without_duplicates(rows), "reading headers", total=len(plan.work), unit="file")
 
 
 def _cores() -> int:
@@ -157,63 +136,7 @@ def _in_processes(
 
 
 def _image_rows(source: Path, batch: list[Work], *, key: bytes) -> list[Row]:
-    return [image_row(source, found, given, key) for found, given in batch]
-
-
-def image_row(source: Path, found: Found, given: Mapping[str, object], key: bytes) -> Row:
-    """The index's row of one file, with ``given`` columns in place of the header's.
-
-    The pseudonym of an image without SOP Instance UID is that of its path. A woman or an exam
-    without an identifier has none.
-    """
-    path = source / found.path
-    row: Row = {"path": found.path, "bytes": 0}
-    if found.problem:
-        return row | _no_header(Reason.UNREADABLE, found.problem)
-    try:
-        row["bytes"] = path.stat().st_size
-        dataset, pixels = read_header(path)
-    except HeaderError as error:
-        return row | _no_header(error.reason, str(error))
-    except OSError as error:
-        return row | _no_header(Reason.UNREADABLE, f"cannot be read: {type(error).__name__}")
-    row |= describe(dataset, given)
-    if pixels is not None and row["reason"] is None:
-        row |= {"reason": pixels.reason, "detail": str(pixels)}
-    return row | {
-        "woman": _pseudonym("woman", row["patient_id"], key),
-        "exam": _pseudonym("exam", row["study_uid"], key),
-        "image": _pseudonym("image", row["sop_uid"] or found.path, key),
-    }
-
-
-def _pseudonym(kind: str, identifier: object, key: bytes) -> str | None:
-    return pseudonym(kind, str(identifier), key) if identifier else None
-
-
-def _no_header(reason: Reason, detail: str) -> Row:
-    return {
-        "reason": reason,
-        "detail": detail,
-        "maker": Maker.UNKNOWN,
-        "laterality": Laterality.UNKNOWN,
-        "view": View.UNKNOWN,
-        "presentation": Presentation.UNKNOWN,
-    }
-
-
-def _without_duplicates(rows: Iterable[Row]) -> Iterator[Row]:
-    """Of usable rows with one SOP Instance UID, all but the first get a reason."""
-    first: dict[object, object] = {}
-    for row in rows:
-        if row["reason"] is None and row["sop_uid"]:
-            path = first.setdefault(row["sop_uid"], row["path"])
-            if path != row["path"]:
-                row |= {
-                    "reason": Reason.DUPLICATE_IMAGE,
-                    "detail": f"same SOP Instance UID as {path}",
-                }
-        yield row
+    return [file_row(source, found, given, key) for found, given in batch]
 
 
 def _write_about(plan: Plan, counts: Mapping[str, int], path: Path) -> None:
