@@ -12,7 +12,7 @@ COPY mim mim
 ENV PIP_NO_CACHE_DIR=1 VENV=/opt/mim EDITABLE=
 
 FROM source AS train-environment
-RUN make install EXTRAS=train
+RUN make install EXTRAS=train,ingest,cluster
 
 FROM source AS deploy-environment
 RUN make install EXTRAS=deploy

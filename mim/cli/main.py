@@ -30,6 +30,15 @@ FUNCTIONS: dict[str, Callable[[Any], int]] = {
     "demo": commands.demo,
 }
 
+EXTRAS = {
+    "predict": "deploy",
+    "order": "ingest",
+    "receive": "ingest",
+    "pseudonymise": "ingest",
+    "index": "ingest",
+}
+"""Packages of a command that needs others than training does, in ``pyproject.toml``."""
+
 COULD_NOT_RUN = 2
 INTERRUPTED = 130
 HELP = ("-h", "--help", "help")
@@ -75,7 +84,7 @@ def _run(name: str, words: list[str]) -> int:
         return _complain(f"mim {name}: interrupted", INTERRUPTED)
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("mim"):
-            extra = "deploy" if name == "predict" else "train"
+            extra = EXTRAS.get(name, "train")
             remedy = f"pip install 'mim[{extra}]'"
             return _complain(f"mim {name}: no package '{error.name}': {remedy}", COULD_NOT_RUN)
         traceback.print_exc()

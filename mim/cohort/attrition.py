@@ -13,9 +13,9 @@ NO_IMAGE = "no image"
 def cohort_attrition(indexed: pa.Table, exams: pl.DataFrame, images: pl.DataFrame) -> pa.Table:
     """The index's attrition with the cohort's rows after it.
 
-    ``exams``: the registry's, ``images``: the index's usable ones; both with ``left_out``, missing
-    for those the cohort uses. Images kept and left out sum to the images that the index kept,
-    exams kept and left out to the registry's exams.
+    ``exams``: the registry's, ``images``: the index's usable ones and those that may stand in;
+    both with ``left_out``, missing for those the cohort uses. Images kept and left out sum to the images that the index kept and
+    those that may stand in, exams kept and left out to the registry's exams.
     """
     rows: list[dict[str, object]] = []
     for unit, table in (("exams", exams), ("images", images)):

@@ -47,7 +47,8 @@ def write_cohort(index: Path, registry: Path, out: Path, settings: CohortSetting
     joined = join_studies(tables.exams, images)
     refuse_no_join(tables.exams, joined, index, registry)
     labels = label_exams(tables, settings.outcomes)
-    used = choose_images(images, joined.studies.join(labels, on="exam_id"))
+    candidates = joined.studies.join(labels, on="exam_id")
+    used = choose_images(images, candidates, settings.stand_ins.reasons())
     del images
     kept = used.filter(pl.col("left_out").is_null())
     exams = make_exams(tables, labels, joined.studies, kept, settings)

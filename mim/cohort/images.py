@@ -1,6 +1,6 @@
 """Which images of the index the cohort uses: at most one of each view of each exam."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from mim.vocab import Reason
 COLUMNS = (
     *("path", "reason", "detail", "image", *STUDY),
     *("sop_uid", "acquired", "maker", "laterality", "view", "view_modifiers", "age_years"),
+    *("kind", "presentation"),
 )
 """What the cohort reads of the index's rows; all of them would fill the memory at full size."""
 
@@ -35,15 +36,19 @@ def read_index_images(index: Path) -> pl.DataFrame:
     return pl.read_parquet(parts, columns=list(COLUMNS))
 
 
-def choose_images(images: pl.DataFrame, exams: pl.DataFrame) -> pl.DataFrame:
+def choose_images(
+    images: pl.DataFrame, exams: pl.DataFrame, stand_ins: Collection[Reason] = ()
+) -> pl.DataFrame:
     """The index's usable images, each with its exam and why the cohort leaves it out.
+
+    Images that the index left out for a reason of ``stand_ins`` count as usable too.
 
     ``images``: rows of the index. ``exams``: one row per study that joined, with ``exam`` (the
     study's pseudonym), ``exam_id`` and ``after_diagnosis``. The result has ``exam_id`` and
     ``left_out`` (missing: the cohort uses the image) beside the index's columns.
     """
     usable = (
-        images.filter(pl.col("reason").is_null())
+        images.filter(pl.col("reason").is_null() | pl.col("reason").is_in(list(stand_ins)))
         .join(exams.select("exam", "exam_id", "after_diagnosis"), on="exam", how="left")
         .with_columns(
             left_out=pl.when(pl.col("exam_id").is_null())
@@ -55,17 +60,17 @@ def choose_images(images: pl.DataFrame, exams: pl.DataFrame) -> pl.DataFrame:
     )
     candidates = usable.filter(pl.col("left_out").is_null()).drop("left_out")
     rest = usable.filter(pl.col("left_out").is_not_null())
-    return pl.concat([candidates.with_columns(left_out=_choose(candidates)), rest])
+    return pl.concat([candidates.with_columns(left_out=_choose(candidates, stand_ins)), rest])
 
 
-def _choose(candidates: pl.DataFrame) -> pl.Series:
+def _choose(candidates: pl.DataFrame, stand_ins: Collection[Reason]) -> pl.Series:
     """For each row (sorted by exam) why it is left out, if it is."""
     marks: list[str | None] = [None] * candidates.height
     chosen = 0
     with tqdm(total=candidates.height, desc="choosing views", unit="image") as progress:
         for _, group in groupby(_rows(candidates), key=lambda row: row["exam_id"]):
             rows = list(group)
-            kept, left = choose_screening_images(rows)
+            kept, left = choose_screening_images(rows, stand_ins)
             for row, reason, _ in left:
                 marks[row["row"]] = reason.value
             chosen += len(kept)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from mim.vocab import Reason
+
 
 @dataclass
 class OutcomeSettings:
@@ -28,7 +30,24 @@ class SplitSettings:
 
 
 @dataclass
+class StandInSettings:
+    synthetic_2d: bool = False
+    """A synthetic 2D image stands in where a view has no other."""
+    for_processing: bool = False
+    """An image for processing stands in where a view has none for presentation."""
+
+    def reasons(self) -> list[Reason]:
+        """Reasons of the index that do not keep an image from standing in."""
+        accepted = (
+            (self.synthetic_2d, Reason.SYNTHETIC_2D),
+            (self.for_processing, Reason.FOR_PROCESSING),
+        )
+        return [reason for wanted, reason in accepted if wanted]
+
+
+@dataclass
 class CohortSettings:
     outcomes: OutcomeSettings = field(default_factory=OutcomeSettings)
     priors: PriorSettings = field(default_factory=PriorSettings)
     splits: SplitSettings = field(default_factory=SplitSettings)
+    stand_ins: StandInSettings = field(default_factory=StandInSettings)

@@ -30,8 +30,10 @@ class ExamData(pl.LightningDataModule):
         super().__init__()
         self.cache = Cache(cache)
         self.everyone = Exams(cohort, self.cache)
-        priors = read_json(cohort / "cohort.json")["settings"]["priors"]
+        settings_of_cohort = read_json(cohort / "cohort.json")["settings"]
+        priors = settings_of_cohort["priors"]
         self.priors: dict[str, float] = priors
+        self.stand_ins: dict[str, bool] = settings_of_cohort["stand_ins"]
         self.times = 1 + int(priors["most"])
         self._settings = settings
         self._seed = seed

@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from mim.cohort.settings import PriorSettings
+from mim.cohort.settings import PriorSettings, StandInSettings
 from mim.errors import InputError
 from mim.image.phantom import phantom
 from mim.image.recipe import fingerprint, prepare_stored
@@ -22,7 +22,7 @@ from mim.image.settings import RecipeSettings
 from mim.schemas.table import read_json
 from mim.vocab import Laterality, View
 
-FORMAT = 1
+FORMAT = 2
 """Version of the bundle's layout."""
 
 TOLERANCE = 1e-4
@@ -43,6 +43,7 @@ class Bundle:
 
     recipe: RecipeSettings
     priors: PriorSettings
+    stand_ins: StandInSettings
     thresholds: dict[float, float]
     about: dict[str, Any]
     session: onnxruntime.InferenceSession
@@ -84,7 +85,9 @@ def load_bundle(folder: Path) -> Bundle:
     if session.get_modelmeta().custom_metadata_map.get("fingerprint") != about["fingerprint"]:
         raise InputError(f"{folder}: model.onnx belongs to another bundle; export it again")
     thresholds = {t["selection_rate"]: t["threshold"] for t in about["thresholds"]}
-    bundle = Bundle(recipe, PriorSettings(**about["priors"]), thresholds, about, session)
+    priors = PriorSettings(**about["priors"])
+    stand_ins = StandInSettings(**about["stand_ins"])
+    bundle = Bundle(recipe, priors, stand_ins, thresholds, about, session)
     _prove(bundle, folder / "golden.npz")
     return bundle
 

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mim.cohort.priors import find_priors
-from mim.cohort.settings import PriorSettings
+from mim.cohort.settings import PriorSettings, StandInSettings
 from mim.deploy.bundle import Inputs
 from mim.dicom.pixels import PixelError
-from mim.dicom.screening import choose_screening_images
+from mim.dicom.screening import Slot, choose_screening_images
 from mim.image.recipe import prepare
 from mim.image.settings import RecipeSettings
 from mim.vocab import VIEW_SLOTS, Laterality, Reason, View
@@ -76,16 +76,23 @@ def studies(rows: Iterable[Row]) -> tuple[list[Study], list[Row]]:
 class Assembler:
     """Prepares studies for one recipe; images are kept a while, as one exam's are another's prior."""
 
-    def __init__(self, source: Path, recipe: RecipeSettings, priors: PriorSettings) -> None:
+    def __init__(
+        self,
+        source: Path,
+        recipe: RecipeSettings,
+        priors: PriorSettings,
+        stand_ins: StandInSettings,
+    ) -> None:
         self._source = source
         self._recipe = recipe
         self._priors = priors
+        self._accept = stand_ins.reasons()
         self._prepare = lru_cache(maxsize=64)(self._prepare_file)
 
     def assemble(self, study: Study) -> Assembled:
         """One study and its priors as the model's input, with a reason for each image left out."""
         earlier = {other.study_uid: other for other in study.others}
-        dated = [(uid, other.day) for uid, other in earlier.items() if _has_view(other)]
+        dated = [(uid, other.day) for uid, other in earlier.items() if self._chosen(other)[0]]
         priors = find_priors(study.day, dated, self._priors)
         timeline = [(study, 0.0), *((earlier[uid], months) for uid, months in priors)]
         shape = (1, 1 + self._priors.most, len(VIEW_SLOTS))
@@ -108,7 +115,7 @@ class Assembler:
     def _fill(
         self, study: Study, images: NDArray[np.uint16], present: NDArray[np.bool_]
     ) -> list[tuple[str, Reason, str]]:
-        chosen, others = choose_screening_images(study.rows)
+        chosen, others = self._chosen(study)
         left_out = [(str(row["path"]), reason, detail) for row, reason, detail in others]
         for slot, row in chosen.items():
             try:
@@ -120,9 +127,8 @@ class Assembler:
             present[VIEW_SLOTS.index(slot)] = True
         return left_out
 
+    def _chosen(self, study: Study) -> tuple[dict[Slot, Row], list[tuple[Row, Reason, str]]]:
+        return choose_screening_images(study.rows, self._accept)
+
     def _prepare_file(self, path: str, laterality: Laterality, view: View) -> NDArray[np.uint16]:
         return prepare(self._source / path, laterality, view, self._recipe).pixels
-
-
-def _has_view(study: Study) -> bool:
-    return bool(choose_screening_images(study.rows)[0])

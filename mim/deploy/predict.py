@@ -32,7 +32,7 @@ def predict(bundle: Path, source: Path, out: Path, overrides: Path | None) -> in
     """
     loaded = load_bundle(bundle)
     found, of_no_exam = studies(scan(source, overrides, secrets.token_bytes(32)))
-    assembler = Assembler(source, loaded.recipe, loaded.priors)
+    assembler = Assembler(source, loaded.recipe, loaded.priors, loaded.stand_ins)
     rows = []
     for place, study in enumerate(tqdm(found, desc="predict", unit="exam")):
         assembled = assembler.assemble(study)

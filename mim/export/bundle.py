@@ -136,6 +136,7 @@ def _write_about(run: Path, card: RunCard, folder: Path, worst: float, cases: in
         "fingerprint": card.fingerprint,
         "recipe": card.recipe,
         "priors": card.priors,
+        "stand_ins": card.stand_ins,
         "inputs": {
             "images": "uint16 [exam, time, view, 1, height, width]; 0 where absent",
             "present": "bool [exam, time, view]",

@@ -27,8 +27,8 @@ class RunCard:
     """Everything a run depends on.
 
     ``settings`` holds data, model and train; ``recipe`` the recipe's fields; ``priors`` how
-    priors were found; ``training`` counts of what was learnt from; ``note`` what must be said
-    wherever a figure of this run stands.
+    priors were found; ``stand_ins`` which images may stand in for a missing view; ``training``
+    counts of what was learnt from; ``note`` what must be said wherever a figure of this run stands.
     """
 
     cohort: str
@@ -38,6 +38,7 @@ class RunCard:
     recipe: dict[str, Any]
     fingerprint: str
     priors: dict[str, Any]
+    stand_ins: dict[str, bool]
     training: dict[str, Any]
     versions: dict[str, str]
 
@@ -46,7 +47,12 @@ class RunCard:
         """The card of a run folder; ``InputError`` where there is none."""
         if not (run / "run.json").is_file():
             raise InputError(f"{run}: no run.json here; expected a folder that 'mim train' wrote")
-        return cls(**read_json(run / "run.json"))
+        try:
+            return cls(**read_json(run / "run.json"))
+        except TypeError:
+            raise InputError(
+                f"{run / 'run.json'}: written by another version of mim; train again"
+            ) from None
 
     def best_weights(self, run: Path) -> Mapping[str, Tensor]:
         """Weights of the best checkpoint."""
@@ -84,6 +90,7 @@ def make_card(
         recipe=asdict(exams.cache.recipe),
         fingerprint=exams.cache.fingerprint,
         priors=exams.priors,
+        stand_ins=exams.stand_ins,
         training=_counts(exams),
         versions={"mim": __version__, "python": platform.python_version()}
         | {name: version(name) for name in PACKAGES},
