@@ -50,7 +50,7 @@ class ViewModifier(StrEnum):
 
 
 class Maker(StrEnum):
-    """Maker of the mammograph; from DICOM Manufacturer (0008,0070) by a closed table."""
+    """Maker of the mammograph, by the closed tables of ``mim.dicom.makers``."""
 
     SIEMENS = "siemens"
     HOLOGIC = "hologic"
@@ -110,6 +110,7 @@ class Reason(StrEnum):
     CHANGED_FILE = "changed since indexed"
     UNSUPPORTED_SYNTAX = "unsupported transfer syntax"
     BREAST_NOT_FOUND = "breast not found"
+    NO_WINDOW = "no window"
     DECODER_DIED = "decoder died"
     NO_REGISTRY_EXAM = "no registry exam"
     NO_SCREENING_VIEW = "no screening view"
@@ -121,8 +122,11 @@ class Finding(StrEnum):
 
     DUPLICATE_IMAGE = "duplicate image"
     STUDY_IN_TWO_DELIVERIES = "study in two deliveries"
+    STUDY_OF_TWO_WOMEN = "study of two women"
     SEVERAL_STUDIES_ON_ONE_DAY = "several studies on one day"
     ONE_DATE_FOR_ALL = "one date for all"
+    IMPLAUSIBLE_DATE = "implausible date"
+    IDENTIFIER_MISSING = "identifier missing"
     SIDE_DISAGREES = "side disagrees with pixels"
     STORED_MIRRORED = "stored mirrored"
     INVERTED = "inverted"

@@ -1,5 +1,6 @@
 """The choice among several images of one view."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mim.dicom.screening import choose_screening_images
-from mim.vocab import SCREENING_VIEWS, VIEW_SLOTS, Laterality, Reason, View
+from mim.vocab import SCREENING_VIEWS, VIEW_SLOTS, Kind, Laterality, Presentation, Reason, View
 
 LCC = (Laterality.LEFT, View.CC)
 
@@ -20,6 +21,8 @@ def image(path: str, **columns: Any) -> dict[str, Any]:
         "laterality": "L",
         "view": "CC",
         "view_modifiers": [],
+        "kind": "full-field digital",
+        "presentation": "for presentation",
         "acquired": "20200101120000",
         "sop_uid": "1.2.3",
     }
@@ -36,8 +39,11 @@ CHOICES = [
     (image("a"), image("b", acquired=None), "later"),
     (image("a", sop_uid="1.2.4"), image("b"), "higher"),
     (image("a"), image("b", sop_uid=None), "higher"),
-    (image("b"), image("a"), "higher"),
+    (image("b"), image("a"), "path"),
     (image("a", acquired="20200101130000"), image("b", view_modifiers=None), "later"),
+    (image("a"), image("b", kind="digitised film", acquired="20200101130000"), "kind"),
+    (image("a", kind="digitised film"), image("b", kind="unknown"), "kind"),
+    (image("a"), image("b", presentation="unknown", **DISPLACED), "processed"),
 ]
 
 
@@ -70,6 +76,73 @@ def test_rows_that_are_no_screening_view_come_back_with_a_reason() -> None:
     ]
 
 
+SYNTHETIC = {"kind": "synthetic 2D", "reason": "synthetic 2D", "detail": "computed"}
+RAW = {"presentation": "for processing", "reason": "for processing", "detail": "detector"}
+PARTIAL = {"view_modifiers": ["partial view"], "reason": "partial view", "detail": "part"}
+LATEST = {"acquired": "20300101120000"}
+BOTH = (Reason.SYNTHETIC_2D, Reason.FOR_PROCESSING)
+ALL = (*BOTH, Reason.PARTIAL_VIEW)
+
+STAND_INS = [
+    # what is accepted, images best first; those behind the dots cannot be used
+    ((), [image("a"), ..., image("b", **SYNTHETIC | LATEST), image("c", **RAW | LATEST)]),
+    (BOTH, [image("a"), image("c", **RAW | LATEST), image("b", **SYNTHETIC | LATEST)]),
+    ((Reason.SYNTHETIC_2D,), [image("b", **SYNTHETIC), ..., image("c", **RAW | LATEST)]),
+    ((Reason.FOR_PROCESSING,), [image("c", **RAW), ..., image("b", **SYNTHETIC | LATEST)]),
+    ([Reason.FOR_PROCESSING], [image("a", kind="unknown"), image("c", **RAW | LATEST)]),
+    (BOTH, [image("b", **SYNTHETIC), ..., image("d", **PARTIAL | LATEST)]),
+    (ALL, [image("b", **SYNTHETIC), image("d", **PARTIAL | LATEST)]),
+    # Two things against one image.
+    ((Reason.SYNTHETIC_2D,), [..., image("e", **RAW | SYNTHETIC)]),
+    ((Reason.PARTIAL_VIEW,), [..., image("e", **RAW | PARTIAL)]),
+    ((Reason.PARTIAL_VIEW,), [..., image("e", **SYNTHETIC | PARTIAL)]),
+    (BOTH, [image("e", **RAW | SYNTHETIC)]),
+    (
+        ALL,
+        [
+            image("e", **SYNTHETIC | PARTIAL),
+            image("g", kind="digitised film", **PARTIAL | LATEST),
+        ],
+    ),
+    (ALL, [..., image("f", reason="spot", detail="view modifier: spot")]),
+]
+
+
+@pytest.mark.parametrize(("accept", "ranked"), STAND_INS)
+def test_what_may_stand_in_does_so_where_nothing_better_is_there(
+    accept: Sequence[Reason], ranked: list[Any]
+) -> None:
+    dots = ranked.index(...) if ... in ranked else len(ranked)
+    usable, unusable = ranked[:dots], ranked[dots + 1 :]
+    while usable:
+        images, left_out = choose_screening_images([*unusable, *usable[::-1]], accept)
+        assert images == {LCC: usable[0]}
+        reasons = {row["path"]: reason for row, reason, _ in left_out}
+        assert reasons == {row["path"]: row["reason"] for row in unusable} | dict.fromkeys(
+            [row["path"] for row in usable[1:]], Reason.REPEATED_VIEW
+        )
+        usable = usable[1:]
+    assert choose_screening_images(unusable, accept)[0] == {}
+
+
+def test_a_stand_in_without_a_view_stands_for_none() -> None:
+    lateral = image("a", view="ML", **RAW)
+    images, left_out = choose_screening_images([lateral], BOTH)
+    assert images == {}
+    assert left_out == [(lateral, Reason.NOT_SCREENING_VIEW, "view ML, side L")]
+
+
+def test_other_reasons_cannot_be_accepted() -> None:
+    with pytest.raises(AssertionError, match="only"):
+        choose_screening_images([], [Reason.SPOT])
+
+
+def test_rows_may_lack_what_tells_kinds() -> None:
+    row = image("a")
+    del row["kind"], row["presentation"]
+    assert choose_screening_images([row])[0] == {LCC: row}
+
+
 def test_no_images_make_no_exam() -> None:
     assert choose_screening_images([]) == ({}, [])
 
@@ -83,6 +156,8 @@ ROWS = st.lists(
         acquired=st.sampled_from([None, "20200101120000", "20200101120001"]),
         sop_uid=st.sampled_from([None, "1.1", "1.2"]),
         view_modifiers=st.sampled_from([None, [], ["implant displaced"]]),
+        kind=st.sampled_from(list(Kind)),
+        presentation=st.sampled_from(list(Presentation)),
     ),
     max_size=12,
     unique_by=lambda row: row["path"],

@@ -149,7 +149,7 @@ def test_a_spot_view_says_so(tmp_path):
     modifiers = (ViewModifier.SPOT, ViewModifier.MAGNIFIED)
     dataset = written(tmp_path, makers.ESSENTIAL, modifiers=modifiers)
     codes = [c.CodeValue for c in dataset.ViewCodeSequence[0].ViewModifierCodeSequence]
-    assert codes == ["R-102D2", "R-102D6"]  # CID 4015: spot compression, magnification
+    assert codes == ["R-102D7", "R-102D6"]  # CID 4015: spot compression, magnification
     assert float(dataset.EstimatedRadiographicMagnificationFactor) > 1.5
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pydicom.dataset import Dataset
 
 from mim.dicom.elements import (
+    Elements,
     code,
     codes,
     count,
@@ -21,19 +22,19 @@ from mim.dicom.elements import (
     texts,
     whole_years,
 )
-from mim.dicom.kinds import device_modifiers, presentation, why_left_out
-from mim.dicom.makers import maker
+from mim.dicom.kinds import Named, device_modifiers, find_kind, find_presentation
+from mim.dicom.makers import identify
+from mim.dicom.reasons import why_left_out
 from mim.dicom.views import (
     LATERALITIES,
     SIDE_CODES,
     Label,
     code_value,
-    coded_modifiers,
-    coded_view,
+    coded,
     find_label,
     read_label,
 )
-from mim.vocab import Kind, Laterality, View, ViewModifier
+from mim.vocab import Laterality, View, ViewModifier
 
 OBLIQUE_SIDES = {
     "FL": Laterality.RIGHT,
@@ -56,102 +57,157 @@ SPACINGS = ("ImagerPixelSpacing", "PixelSpacing", "NominalScannedPixelSpacing")
 
 PLAUSIBLE_SPACING_MM = (0.005, 5.0)
 
+BODY_PARTS = {"LEFT BREAST": Laterality.LEFT, "RIGHT BREAST": Laterality.RIGHT}
+"""Values of Body Part Examined (0018,0015) that name a side, as a part of CBIS-DDSM has them."""
+
+UNLABELLED = Label()
+
 OVERRIDDEN = "overrides"
+RULED = ("laterality", "view", "presentation", "maker")
+"""Columns that overrides can decide and that have a column for the rule."""
 
 
 @quiet()
-def describe(dataset: Dataset, given: Mapping[str, object] | None = None) -> dict[str, object]:
+def describe(dataset: Elements, given: Mapping[str, object] | None = None) -> dict[str, object]:
     """The columns of ``mim.schemas.images`` that the header gives; all but path and pseudonyms.
 
     ``dataset`` may lack Pixel Data and be broken in any way: what cannot be read is missing.
     ``given`` holds columns that replace the header's before the reasons are looked for. An image
     counts as having pixels if it has Rows and Columns.
     """
-    view, view_rule, named = find_view(dataset)
-    side, side_rule = find_side(dataset, view)
-    modifiers = {*named, *device_modifiers(dataset)}
-    row: dict[str, object] = {
-        "patient_id": text(dataset, "PatientID"),
-        "study_uid": text(dataset, "StudyInstanceUID"),
-        "sop_uid": text(dataset, "SOPInstanceUID"),
-        "accession_number": text(dataset, "AccessionNumber"),
-        "study_date": day(dataset, "StudyDate"),
-        "acquired": moment(dataset, "Acquisition") or moment(dataset, "Content"),
-        "sop_class": text(dataset, "SOPClassUID"),
+    given = given or {}
+    description = text(dataset, "SeriesDescription")
+    image_types = codes(dataset, "ImageType")
+    position = read_label(" ".join(texts(dataset, "ViewPosition"))) or UNLABELLED
+    view, view_rule, named = find_view(dataset, position, description)
+    side, side_rule = find_side(dataset, view, position, description)
+    sop_class = text(dataset, "SOPClassUID")
+    presentation, presentation_rule = find_presentation(dataset, sop_class)
+    row = _identity(dataset) | _device(dataset) | _picture(dataset)
+    row |= {
+        "sop_class": sop_class,
         "modality": code(dataset, "Modality"),
-        "maker": maker(text(dataset, "Manufacturer")),
-        "model_name": text(dataset, "ManufacturerModelName"),
-        "software": "/".join(texts(dataset, "SoftwareVersions")) or None,
         "laterality": side,
         "laterality_rule": side_rule,
         "view": view,
         "view_rule": view_rule,
-        "view_modifiers": [known for known in ViewModifier if known in modifiers],
-        "kind": Kind.UNKNOWN,
-        "presentation": presentation(dataset),
-        "transfer_syntax": text(
-            getattr(dataset, "file_meta", None) or Dataset(), "TransferSyntaxUID"
-        ),
-        "photometric": code(dataset, "PhotometricInterpretation"),
-        "rows": count(dataset, "Rows"),
-        "columns": count(dataset, "Columns"),
-        "bits_stored": count(dataset, "BitsStored"),
-        "age_years": whole_years(dataset, "PatientAge"),
-        "overridden": sorted(given or ()),
+        "presentation": presentation,
+        "presentation_rule": presentation_rule,
     }
-    row |= _spacing(dataset)
-    row |= _with_rules(given or {})
-    row["reason"], row["detail"] = why_left_out(dataset, row)
+    row |= _modifiers([*named, *device_modifiers(dataset)])
+    row |= {**given, **{f"{name}_rule": OVERRIDDEN for name in RULED if name in given}}
+    row["overridden"] = sorted(given)
+    row["kind"], row["kind_rule"] = find_kind(dataset, row, image_types, description)
+    row["reason"], row["detail"] = why_left_out(dataset, row, image_types, description)
     return row
 
 
-def _with_rules(given: Mapping[str, object]) -> dict[str, object]:
-    ruled = {f"{column}_rule": OVERRIDDEN for column in ("laterality", "view") if column in given}
-    return {**given, **ruled}
+def _identity(dataset: Elements) -> dict[str, object]:
+    return {
+        "patient_id": text(dataset, "PatientID"),
+        "study_uid": text(dataset, "StudyInstanceUID"),
+        "series_uid": text(dataset, "SeriesInstanceUID"),
+        "sop_uid": text(dataset, "SOPInstanceUID"),
+        "accession_number": text(dataset, "AccessionNumber"),
+        "study_date": day(dataset, "StudyDate"),
+        "acquired": moment(dataset, "Acquisition") or moment(dataset, "Content"),
+        "age_years": whole_years(dataset, "PatientAge"),
+    }
 
 
-def find_view(dataset: Dataset) -> tuple[View, str | None, list[ViewModifier]]:
+def _device(dataset: Elements) -> dict[str, object]:
+    manufacturer = text(dataset, "Manufacturer")
+    model_name = text(dataset, "ManufacturerModelName")
+    software = texts(dataset, "SoftwareVersions")
+    device = identify(manufacturer, model_name, tuple(software))
+    return {
+        "maker": device.maker,
+        "maker_rule": device.maker_rule,
+        "manufacturer": manufacturer,
+        "model": device.model,
+        "model_name": model_name,
+        "software": "/".join(software) or None,
+        "software_version": device.software_version,
+    }
+
+
+def _picture(dataset: Elements) -> dict[str, object]:
+    meta = getattr(dataset, "file_meta", None) or Dataset()
+    return {
+        "transfer_syntax": text(meta, "TransferSyntaxUID"),
+        "photometric": code(dataset, "PhotometricInterpretation"),
+        "frames": count(dataset, "NumberOfFrames"),
+        "rows": count(dataset, "Rows"),
+        "columns": count(dataset, "Columns"),
+        "bits_stored": count(dataset, "BitsStored"),
+    } | _spacing(dataset)
+
+
+def _modifiers(named: list[Named]) -> dict[str, object]:
+    """Modifiers in the order of the vocabulary, and each element that named one."""
+    known = {modifier for _, modifier in named}
+    rules = dict.fromkeys(f"{element} {modifier}" for element, modifier in named)
+    return {
+        "view_modifiers": [modifier for modifier in ViewModifier if modifier in known],
+        "modifiers_rule": ", ".join(rules) or None,
+    }
+
+
+def find_view(
+    dataset: Elements, position: Label, description: str | None
+) -> tuple[View, str | None, list[Named]]:
     """View, the element that decided it, and the modifiers that labels and codes name.
 
     View Code Sequence (0054,0220); View Position (0018,5101); Patient Orientation (0020,0020), where
     CBIS-DDSM writes it; Acquisition Device Processing Description (0018,1400), where Fuji does; last
     the text of Series Description (0008,103E), and then the rule says so. Where View Position names
-    another view than the code, the rule says that too.
+    another view than the code, the rule says that too. Series Description adds modifiers only where
+    every word of it belongs to a label.
     """
-    position = read_label(" ".join(texts(dataset, "ViewPosition"))) or Label()
-    modifiers = [*coded_modifiers(dataset), *position.modifiers]
-    coded = coded_view(dataset)
-    if coded != View.UNKNOWN:
-        agrees = position.view in (coded, View.UNKNOWN)
+    view, modifiers = coded(dataset)
+    named = [("ViewModifierCodeSequence", modifier) for modifier in modifiers]
+    named += [("ViewPosition", modifier) for modifier in position.modifiers]
+    if written := read_label(description):
+        named += [("SeriesDescription (text)", modifier) for modifier in written.modifiers]
+    if view != View.UNKNOWN:
+        agrees = position.view in (view, View.UNKNOWN)
         against = "" if agrees else f" against ViewPosition {position.view}"
-        return coded, f"ViewCodeSequence{against}", modifiers
-    for rule, label in (
-        ("ViewPosition", position),
-        ("PatientOrientation", read_label(" ".join(texts(dataset, "PatientOrientation")))),
-        ("AcquisitionDeviceProcessingDescription", _processing_label(dataset)),
-        ("SeriesDescription (text)", find_label(text(dataset, "SeriesDescription"))),
-    ):
+        return view, f"ViewCodeSequence{against}", named
+    if position.view != View.UNKNOWN:
+        return position.view, "ViewPosition", named
+    for rule, label in _other_labels(dataset, description):
         if label and label.view != View.UNKNOWN:
-            return label.view, rule, [*modifiers, *label.modifiers]
-    return View.UNKNOWN, None, modifiers
+            named += [(rule, modifier) for modifier in label.modifiers]
+            return label.view, rule, named
+    return View.UNKNOWN, None, named
 
 
-def _processing_label(dataset: Dataset) -> Label | None:
+def _other_labels(dataset: Elements, description: str | None) -> Iterator[tuple[str, Label | None]]:
+    yield "PatientOrientation", read_label(" ".join(texts(dataset, "PatientOrientation")))
+    yield "AcquisitionDeviceProcessingDescription", _processing_label(dataset)
+    yield "SeriesDescription (text)", find_label(description)
+
+
+def _processing_label(dataset: Elements) -> Label | None:
     return read_label(text(dataset, "AcquisitionDeviceProcessingDescription"))
 
 
-def find_side(dataset: Dataset, view: View) -> tuple[Laterality, str | None]:
+def find_side(
+    dataset: Elements, view: View, position: Label, description: str | None
+) -> tuple[Laterality, str | None]:
     """Side of the imaged breast and the element that decided it.
 
     Image Laterality (0020,0062); Laterality (0020,0060); Frame Laterality (0020,9072) and Anatomic
     Region Modifier Sequence (0008,2220); a side in View Position or Acquisition Device Processing
-    Description; Patient Orientation of an oblique view; last the text of Series Description, and then
-    the rule says so. Two of the elements up to View Position that name different sides give UNKNOWN
-    with both in the rule. Image Laterality B (both breasts) gives UNKNOWN.
+    Description; Patient Orientation of an oblique view; Body Part Examined (0018,0015); last the text
+    of Series Description, and then the rule says so. Two of the elements up to View Position that
+    name different sides give UNKNOWN with both in the rule. Image Laterality B (both breasts) gives
+    UNKNOWN.
     """
-    if code(dataset, "ImageLaterality") == "B":
+    written = code(dataset, "ImageLaterality")
+    if written == "B":
         return Laterality.UNKNOWN, "ImageLaterality B"
-    named = list(_named_sides(dataset))
+    named = list(_named_sides(dataset, written, position))
     for rule, side in named:
         if side != named[0][1]:
             return Laterality.UNKNOWN, f"{named[0][0]} {named[0][1]} against {rule} {side}"
@@ -160,18 +216,22 @@ def find_side(dataset: Dataset, view: View) -> tuple[Laterality, str | None]:
     for rule, found in (
         ("AcquisitionDeviceProcessingDescription", _label_side(_processing_label(dataset))),
         ("PatientOrientation", _oblique_side(dataset, view)),
-        ("SeriesDescription (text)", _label_side(find_label(text(dataset, "SeriesDescription")))),
+        ("BodyPartExamined", BODY_PARTS.get(code(dataset, "BodyPartExamined") or "")),
+        ("SeriesDescription (text)", _label_side(find_label(description))),
     ):
-        if found != Laterality.UNKNOWN:
-            return found, rule
+        if found not in (None, Laterality.UNKNOWN):
+            return Laterality(found), rule
     return Laterality.UNKNOWN, "Laterality B" if code(dataset, "Laterality") == "B" else None
 
 
-def _named_sides(dataset: Dataset) -> Iterator[tuple[str, Laterality]]:
+def _named_sides(
+    dataset: Elements, image_laterality: str | None, position: Label
+) -> Iterator[tuple[str, Laterality]]:
     """Each element that is meant for the side and holds one, best first."""
-    for keyword in ("ImageLaterality", "Laterality"):
-        if side := LATERALITIES.get(code(dataset, keyword) or ""):
-            yield keyword, side
+    if side := LATERALITIES.get(image_laterality or ""):
+        yield "ImageLaterality", side
+    if side := LATERALITIES.get(code(dataset, "Laterality") or ""):
+        yield "Laterality", side
     frames = [
         anatomy
         for group in items(dataset, "SharedFunctionalGroupsSequence")
@@ -185,22 +245,21 @@ def _named_sides(dataset: Dataset) -> Iterator[tuple[str, Laterality]]:
             for modifier in items(region, "AnatomicRegionModifierSequence"):
                 if side := SIDE_CODES.get(code_value(modifier) or ""):
                     yield "AnatomicRegionModifierSequence", side
-    side = _label_side(read_label(" ".join(texts(dataset, "ViewPosition"))))
-    if side != Laterality.UNKNOWN:
-        yield "ViewPosition", side
+    if position.side != Laterality.UNKNOWN:
+        yield "ViewPosition", position.side
 
 
 def _label_side(label: Label | None) -> Laterality:
     return label.side if label else Laterality.UNKNOWN
 
 
-def _oblique_side(dataset: Dataset, view: View) -> Laterality:
+def _oblique_side(dataset: Elements, view: View) -> Laterality:
     values = codes(dataset, "PatientOrientation") if view in (View.MLO, View.LMO) else []
     sides = {OBLIQUE_SIDES[value] for value in values if value in OBLIQUE_SIDES}
     return sides.pop() if len(sides) == 1 else Laterality.UNKNOWN
 
 
-def _spacing(dataset: Dataset) -> dict[str, object]:
+def _spacing(dataset: Elements) -> dict[str, object]:
     """Distances between rows and between columns in mm, from the first element with two good ones."""
     least, most = PLAUSIBLE_SPACING_MM
     for keyword in SPACINGS:

@@ -1,34 +1,40 @@
-"""What kind of picture a file holds, and why it is not a screening view if it is not.
+"""What made a picture, by coded values first; docs/kinds.md has the rules as tables.
 
-Coded values decide. Text decides only for CBIS-DDSM, which marks its cut-outs and masks by nothing
-else.
+Text decides only where no coded value does, and then the rule says so. Study Description, Protocol
+Name and the like are not asked: 'SCREEN/TOMO, CVIEW' names all images of a study alike.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from pydicom import uid
-from pydicom.dataset import Dataset
 
-from mim.dicom.elements import code, codes, count, numbers, text, texts
-from mim.vocab import SCREENING_VIEWS, Laterality, Presentation, Reason, View, ViewModifier
+from mim.dicom.elements import Elements, code, codes, items, numbers
+from mim.vocab import Kind, Maker, Presentation, ViewModifier
 
-MAMMOGRAM_CLASSES = frozenset(
+MAMMOGRAPHY_CLASSES = frozenset(
     (
         uid.DigitalMammographyXRayImageStorageForPresentation,
         uid.DigitalMammographyXRayImageStorageForProcessing,
-        uid.BreastTomosynthesisImageStorage,
+    )
+)
+
+PROJECTION_CLASSES = frozenset(
+    (
         uid.BreastProjectionXRayImageStorageForPresentation,
         uid.BreastProjectionXRayImageStorageForProcessing,
     )
 )
 
-TOMOSYNTHESIS_CLASSES = frozenset(
-    (
-        uid.BreastTomosynthesisImageStorage,
-        uid.BreastProjectionXRayImageStorageForPresentation,
-        uid.BreastProjectionXRayImageStorageForProcessing,
-    )
-)
+TOMOSYNTHESIS_CLASS = uid.BreastTomosynthesisImageStorage
+
+MAMMOGRAM_CLASSES = MAMMOGRAPHY_CLASSES | PROJECTION_CLASSES | {TOMOSYNTHESIS_CLASS}
+
+DIGITAL_CLASSES = MAMMOGRAPHY_CLASSES | {
+    uid.DigitalXRayImageStorageForPresentation,
+    uid.DigitalXRayImageStorageForProcessing,
+    uid.ComputedRadiographyImageStorage,
+}
+"""Classes of one exposure of a digital detector or of a storage plate."""
 
 SECONDARY_CAPTURE_CLASSES = frozenset(
     (
@@ -40,7 +46,16 @@ SECONDARY_CAPTURE_CLASSES = frozenset(
     )
 )
 
-PRESENTATION_CLASSES = {
+NAMES: dict[object, str] = {
+    known: uid.UID(known).name for known in MAMMOGRAM_CLASSES | DIGITAL_CLASSES
+}
+
+PRESENTATIONS = {
+    "FOR PRESENTATION": Presentation.FOR_PRESENTATION,
+    "FOR PROCESSING": Presentation.FOR_PROCESSING,
+}
+
+PRESENTATION_CLASSES: dict[object, Presentation] = {
     uid.DigitalMammographyXRayImageStorageForPresentation: Presentation.FOR_PRESENTATION,
     uid.DigitalMammographyXRayImageStorageForProcessing: Presentation.FOR_PROCESSING,
     uid.BreastProjectionXRayImageStorageForPresentation: Presentation.FOR_PRESENTATION,
@@ -49,58 +64,27 @@ PRESENTATION_CLASSES = {
     uid.DigitalXRayImageStorageForProcessing: Presentation.FOR_PROCESSING,
 }
 
-BIOPSY = (Reason.NOT_SCREENING_VIEW, "image of a biopsy")
-CONTRAST = (Reason.NOT_SCREENING_VIEW, "contrast-enhanced image")
-SCOUT = (Reason.SCOUT, "scout image")
-VOLUME = (Reason.TOMOSYNTHESIS, "tomosynthesis image")
-
 IMAGE_TYPES = {
-    "STEREO_SCOUT": SCOUT,
-    "TOMO_SCOUT": SCOUT,
-    "SCOUT": SCOUT,
-    "LOCALIZER": SCOUT,
-    "STEREO": BIOPSY,
-    "STEREO_MINUS": BIOPSY,
-    "STEREO_PLUS": BIOPSY,
-    "PREFIRE": BIOPSY,
-    "PREFIRE_MINUS": BIOPSY,
-    "PREFIRE_PLUS": BIOPSY,
-    "POSTFIRE": BIOPSY,
-    "POSTFIRE_MINUS": BIOPSY,
-    "POSTFIRE_PLUS": BIOPSY,
-    "POSTBIOPSY": BIOPSY,
-    "POSTBIOPSY_MINUS": BIOPSY,
-    "POSTBIOPSY_PLUS": BIOPSY,
-    "POSTMARKER": BIOPSY,
-    "POSTMARKER_MINUS": BIOPSY,
-    "POSTMARKER_PLUS": BIOPSY,
-    "POST_CONTRAST": CONTRAST,
-    "SUBTRACTION": CONTRAST,
-    "HIGH_ENERGY": CONTRAST,
-    "TOMO_PROJ": VOLUME,
-    "TOMOSYNTHESIS": VOLUME,
+    "GENERATED_2D": Kind.SYNTHETIC_2D,
+    "TOMO_2D": Kind.SYNTHETIC_2D,
+    "TOMO_PROJ": Kind.PROJECTION,
+    "TOMOSYNTHESIS": Kind.TOMOSYNTHESIS,
+    "TOMO": Kind.TOMOSYNTHESIS,
 }
-"""Values 3 and on of Image Type (0008,0008), PS3.3 C.8.11.7.1.4; SCOUT, LOCALIZER and STEREO (from
-Siemens) are habits of makers. Values that are not here do not matter."""
+"""Values 3 and 4 of Image Type (0008,0008), PS3.3 C.8.11.7.1.4 and C.8.21.6.1.1; TOMO_2D and TOMO
+are habits of makers."""
 
-TEXT_KINDS = {
-    "cropped images": (Reason.NOT_SCREENING_VIEW, "part of a mammogram, by Series Description"),
-    "roi mask images": (Reason.NOT_MAMMOGRAM, "mask of a lesion, by Series Description"),
-}
-"""Whole Series Descriptions (0008,103E) of CBIS-DDSM, whose cut-outs bear side and view."""
+ONE_FRAME_IS_SYNTHETIC = (Maker.GE, Maker.HOLOGIC)
+"""Makers whose volumes are always of several frames, so that a Breast Tomosynthesis Image of one is
+their synthetic image. Fuji may write each slice as a file."""
 
-MODIFIER_REASONS = {
-    ViewModifier.SPOT: Reason.SPOT,
-    ViewModifier.MAGNIFIED: Reason.MAGNIFIED,
-    ViewModifier.CLEAVAGE: Reason.NOT_SCREENING_VIEW,
-    ViewModifier.AXILLARY_TAIL: Reason.NOT_SCREENING_VIEW,
-    ViewModifier.ROLLED: Reason.NOT_SCREENING_VIEW,
-    ViewModifier.TANGENTIAL: Reason.NOT_SCREENING_VIEW,
-    ViewModifier.INFRAMAMMARY_FOLD: Reason.NOT_SCREENING_VIEW,
-    ViewModifier.AXILLARY_TISSUE: Reason.NOT_SCREENING_VIEW,
-    ViewModifier.ANTERIOR_COMPRESSION: Reason.NOT_SCREENING_VIEW,
-}
-"""Implant displaced and nipple in profile are not here: they show the whole breast."""
+SYNTHETIC_WORDS = ("C VIEW", "CVIEW", "INTELLIGENT 2D", "INSIGHT 2D", "S VIEW", "V PREVIEW")
+PROJECTION_WORDS = ("3D PROJ", "BREAST PROJECTION IMAGE")
+FILM_DESCRIPTIONS = ("FULL MAMMOGRAM IMAGES", "CROPPED IMAGES")
+"""Words of Series Description (0008,103E), punctuation as spaces; the last are whole ones of
+CBIS-DDSM, whose films bear no other mark."""
+
+AS_SPACES = str.maketrans(dict.fromkeys("-_/.,:;()", " "))
 
 PADDLES = {
     "SPOT": ViewModifier.SPOT,
@@ -113,96 +97,102 @@ MAGNIFIED_FROM = 1.2
 """Estimated Radiographic Magnification Factor (0018,1114) above which the breast lay on a
 magnification stand; a breast on the detector cover has 1.0 to 1.1."""
 
-
-def presentation(dataset: Dataset) -> Presentation:
-    """Presentation Intent Type (0008,0068), else what the SOP class says, else UNKNOWN."""
-    match code(dataset, "PresentationIntentType"):
-        case "FOR PRESENTATION":
-            return Presentation.FOR_PRESENTATION
-        case "FOR PROCESSING":
-            return Presentation.FOR_PROCESSING
-    sop_class = uid.UID(text(dataset, "SOPClassUID") or "")
-    return PRESENTATION_CLASSES.get(sop_class, Presentation.UNKNOWN)
+Named = tuple[str, ViewModifier]
+"""An element, and a modifier that it names."""
 
 
-def device_modifiers(dataset: Dataset) -> list[ViewModifier]:
-    """Modifiers that follow from the paddle and from the geometry of the exposure."""
-    words = " ".join(codes(dataset, "PaddleDescription")).split()
-    found = [PADDLES[word] for word in words if word in PADDLES]
-    if max(numbers(dataset, "EstimatedRadiographicMagnificationFactor"), default=1.0) > (
-        MAGNIFIED_FROM
-    ):
-        found.append(ViewModifier.MAGNIFIED)
+def find_presentation(dataset: Elements, sop_class: object) -> tuple[Presentation, str | None]:
+    """Presentation Intent Type (0008,0068), else what the SOP class says, else UNKNOWN; and the rule."""
+    if known := PRESENTATIONS.get(code(dataset, "PresentationIntentType") or ""):
+        return known, "PresentationIntentType"
+    if known := PRESENTATION_CLASSES.get(sop_class):
+        return known, "SOPClassUID"
+    return Presentation.UNKNOWN, None
+
+
+def device_modifiers(dataset: Elements) -> list[Named]:
+    """Modifiers that follow from the paddle, from the geometry of the exposure and from Partial View.
+
+    Partial View (0028,1350), or Partial View Code Sequence (0028,1352) without it: the breast did not
+    fit on the detector, and the image shows a part of it (PS3.3 C.8.11.7.1.3).
+    """
+    found = []
+    for description in codes(dataset, "PaddleDescription"):
+        words = description.translate(AS_SPACES).split()
+        found += [("PaddleDescription", PADDLES[word]) for word in words if word in PADDLES]
+    factor = "EstimatedRadiographicMagnificationFactor"
+    if max(numbers(dataset, factor), default=1.0) > MAGNIFIED_FROM:
+        found.append((factor, ViewModifier.MAGNIFIED))
+    partial = code(dataset, "PartialView")
+    if partial == "YES":
+        found.append(("PartialView", ViewModifier.PARTIAL_VIEW))
+    elif partial is None and items(dataset, "PartialViewCodeSequence"):
+        found.append(("PartialViewCodeSequence", ViewModifier.PARTIAL_VIEW))
     return found
 
 
-def why_left_out(dataset: Dataset, row: Mapping[str, object]) -> tuple[Reason | None, str | None]:
-    """The first reason why the image is not a usable screening view, with words; or (None, None).
+Decided = tuple[Kind, str | None]
+"""A kind, and the element and value that decided it."""
 
-    ``row`` has the columns of the index as header and overrides together decided them; what no
-    column holds is read from ``dataset``.
+
+def find_kind(
+    dataset: Elements,
+    row: Mapping[str, object],
+    image_types: Collection[str],
+    description: str | None,
+) -> Decided:
+    """What made the picture, and the element and value that decided it.
+
+    ``row`` has SOP class, modality, maker and frames as header and overrides decided them;
+    ``image_types`` are the values of Image Type, ``description`` is Series Description.
     """
-    return next(_reasons(dataset, row), (None, None))
+    if row["sop_class"] not in MAMMOGRAM_CLASSES and row["modality"] != "MG":
+        return Kind.UNKNOWN, None
+    words = " ".join((description or "").upper().translate(AS_SPACES).split())
+    return next(_kinds(dataset, row, image_types, words), (Kind.UNKNOWN, None))
 
 
-def _reasons(dataset: Dataset, row: Mapping[str, object]) -> Iterator[tuple[Reason, str]]:
-    if not (row["rows"] and row["columns"]):
-        meta = getattr(dataset, "file_meta", None) or Dataset()
-        media = text(meta, "MediaStorageSOPClassUID")
-        name = uid.UID(str(row["sop_class"] or media or "no SOP class")).name
-        yield Reason.NO_PIXELS, f"no Rows and Columns: {name}"
-    yield from _no_mammogram(dataset, row)
-    yield from _other_image(dataset, row)
-    yield from _other_view(row)
+def _kinds(
+    dataset: Elements, row: Mapping[str, object], image_types: Collection[str], words: str
+) -> Iterator[Decided]:
+    """What each element says, the strongest first."""
+    sop_class = row["sop_class"]
+    by_type = [
+        (kind, f"ImageType {value}") for value, kind in IMAGE_TYPES.items() if value in image_types
+    ]
+    yield from (decided for decided in by_type if decided[0] == Kind.SYNTHETIC_2D)
+    if sop_class in PROJECTION_CLASSES:
+        yield Kind.PROJECTION, f"SOPClassUID {NAMES[sop_class]}"
+    yield from (decided for decided in by_type if decided[0] == Kind.PROJECTION)
+    if sop_class == TOMOSYNTHESIS_CLASS:
+        if row["frames"] == 1 and row["maker"] in ONE_FRAME_IS_SYNTHETIC:
+            yield Kind.SYNTHETIC_2D, f"NumberOfFrames 1 of {row['maker']}'s {NAMES[sop_class]}"
+        yield from _written(Kind.SYNTHETIC_2D, SYNTHETIC_WORDS, words)
+        yield Kind.TOMOSYNTHESIS, f"SOPClassUID {NAMES[sop_class]}"
+    yield from by_type
+    if row["frames"] not in (None, 1):
+        yield Kind.TOMOSYNTHESIS, f"NumberOfFrames {row['frames']}"
+    yield from _films(dataset, row, words)
+    if "ORIGINAL" not in image_types:
+        yield from _written(Kind.SYNTHETIC_2D, SYNTHETIC_WORDS, words)
+    yield from _written(Kind.PROJECTION, PROJECTION_WORDS, words)
+    if sop_class in DIGITAL_CLASSES:
+        yield Kind.FFDM, f"SOPClassUID {NAMES[sop_class]}"
 
 
-def _no_mammogram(dataset: Dataset, row: Mapping[str, object]) -> Iterator[tuple[Reason, str]]:
-    sop_class, modality = row["sop_class"], row["modality"]
-    if modality != "MG" and sop_class in SECONDARY_CAPTURE_CLASSES:
-        yield Reason.SECONDARY_CAPTURE, f"Secondary Capture of Modality {modality or '(none)'}"
-    if modality != "MG" and sop_class not in MAMMOGRAM_CLASSES:
-        name = uid.UID(str(sop_class or "no SOP class")).name
-        yield Reason.NOT_MAMMOGRAM, f"Modality {modality or '(none)'}, {name}"
-    if code(dataset, "QualityControlImage") == "YES":
-        yield Reason.NOT_MAMMOGRAM, "Quality Control Image: a phantom"
-    if (count(dataset, "SamplesPerPixel") or 1) > 1:
-        yield Reason.SECONDARY_CAPTURE, "picture in colour"
+def _films(dataset: Elements, row: Mapping[str, object], words: str) -> Iterator[Decided]:
+    """Conversion Type (0008,0064), Detector Type (0018,7004), a digitiser's name, CBIS-DDSM's text."""
+    for keyword, value in (("ConversionType", "DF"), ("DetectorType", "FILM")):
+        if code(dataset, keyword) == value:
+            yield Kind.FILM, f"{keyword} {value}"
+    if row["maker"] == Maker.FILM_DIGITISER:
+        yield Kind.FILM, f"{row['maker_rule']} {row['maker']}"
+    if words in FILM_DESCRIPTIONS and row["sop_class"] in SECONDARY_CAPTURE_CLASSES:
+        yield Kind.FILM, f"SeriesDescription {words} (text)"
 
 
-def _other_image(dataset: Dataset, row: Mapping[str, object]) -> Iterator[tuple[Reason, str]]:
-    frames = count(dataset, "NumberOfFrames") or 1
-    if row["sop_class"] in TOMOSYNTHESIS_CLASSES or frames > 1:
-        yield Reason.TOMOSYNTHESIS, f"{uid.UID(str(row['sop_class'])).name}, frames: {frames}"
-    image_types = codes(dataset, "ImageType")
-    generated = "GENERATED_2D" in image_types
-    for value in image_types:
-        if value in IMAGE_TYPES and not (generated and IMAGE_TYPES[value] == VOLUME):
-            reason, words = IMAGE_TYPES[value]
-            yield reason, f"{words}: Image Type {value}"
-    if row["presentation"] == Presentation.FOR_PROCESSING:
-        yield Reason.FOR_PROCESSING, "values of the detector, not processed for reading"
-    for description in texts(dataset, "SeriesDescription"):
-        if description.lower() in TEXT_KINDS:
-            yield TEXT_KINDS[description.lower()]
-
-
-def _other_view(row: Mapping[str, object]) -> Iterator[tuple[Reason, str]]:
-    view, modifiers = row["view"], row["view_modifiers"]
-    if view == View.SPECIMEN:
-        yield Reason.SPECIMEN, f"tissue outside the body, by {row['view_rule']}"
-    assert isinstance(modifiers, list)
-    for modifier in modifiers:
-        if modifier in MODIFIER_REASONS:
-            yield MODIFIER_REASONS[modifier], f"view modifier: {modifier}"
-    if view == View.UNKNOWN:
-        yield (
-            Reason.VIEW_UNKNOWN,
-            f"no element names the view ({row['view_rule'] or 'none has one'})",
-        )
-    if view not in SCREENING_VIEWS:
-        yield Reason.NOT_SCREENING_VIEW, f"view {view}"
-    if row["laterality"] == Laterality.UNKNOWN:
-        yield (
-            Reason.SIDE_UNKNOWN,
-            f"no element names the side ({row['laterality_rule'] or 'none has one'})",
-        )
+def _written(kind: Kind, phrases: tuple[str, ...], words: str) -> Iterator[Decided]:
+    """The kind, where one of the phrases stands in ``words`` as whole words."""
+    for phrase in phrases:
+        if f" {phrase} " in f" {words} ":
+            yield kind, f"SeriesDescription {phrase} (text)"

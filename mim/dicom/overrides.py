@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mim.errors import InputError
-from mim.vocab import Laterality, Maker, Presentation, View
+from mim.vocab import Kind, Laterality, Maker, Presentation, View
 
 Given = dict[str, object]
 """Columns of the index, by name, that the table decides for one file."""
@@ -45,6 +45,7 @@ COLUMNS = {
     "study_date": Meaning(_day, "a day as 2015-09-29"),
     "laterality": _one_of(Laterality),
     "view": _one_of(View),
+    "kind": _one_of(Kind),
     "presentation": _one_of(Presentation),
     "modality": Meaning(_text, "text"),
     "maker": _one_of(Maker),

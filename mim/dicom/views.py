@@ -7,11 +7,10 @@ abbreviations of the ACR Mammography Quality Control Manual, which CID 4014 and 
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
-from pydicom.dataset import Dataset
-
-from mim.dicom.elements import code, items, text
+from mim.dicom.elements import Elements, code, items, text
 from mim.vocab import Laterality, View, ViewModifier
 
 SCHEMES = ("SCT", "SRT", "SNM3", "99SDM", "SNM", None)
@@ -41,6 +40,15 @@ VIEW_CODES = {
     "127457009": View.SPECIMEN,
     "G-8310": View.SPECIMEN,
 }
+
+RETIRED_VIEW_CODES = {
+    "R-102CF": View.XCC,
+    "Y-X1770": View.XCCL,
+    "Y-X1771": View.XCCM,
+}
+"""Codes of earlier editions of CID 4014, of which its notes 1 and 3 tell receivers."""
+
+KNOWN_VIEWS = VIEW_CODES | RETIRED_VIEW_CODES
 
 MODIFIER_CODES = {
     "399161006": ViewModifier.CLEAVAGE,
@@ -114,7 +122,7 @@ SUFFIXES = {
     "RI": ViewModifier.ROLLED,
     "RS": ViewModifier.ROLLED,
     "NP": ViewModifier.NIPPLE_IN_PROFILE,
-    "AC": ViewModifier.SPOT,
+    "AC": ViewModifier.ANTERIOR_COMPRESSION,
     "IMF": ViewModifier.INFRAMAMMARY_FOLD,
     "AX": ViewModifier.AXILLARY_TISSUE,
 }
@@ -158,6 +166,12 @@ LABELS = (
 )
 
 
+NEUTRAL = {"BREAST", "MAMMO", "MAMMOGRAPHY", "TOMO"}
+"""Words beside a label that say nothing; Fuji writes 'R MAMMOGRAPHY,CC' and 'TOMO R MAMMOGRAPHY,CC'."""
+
+WORD = re.compile(r"[A-Z0-9]+")
+
+
 def _merged(labels: Iterable[Label]) -> Label | None:
     """One label that says what all say; None where two of them name other sides or views."""
     known = list(labels)
@@ -172,9 +186,10 @@ def _merged(labels: Iterable[Label]) -> Label | None:
     )
 
 
+@lru_cache(maxsize=4096)
 def read_label(value: str | None) -> Label | None:
     """What an element meant for labels says; None unless every word of it is in the table."""
-    words = re.findall(r"[A-Z0-9]+", (value or "").upper())
+    words = [word for word in WORD.findall((value or "").upper()) if word not in NEUTRAL]
     if joined := LABELS.get("".join(words)):
         return joined
     if not words or any(word not in LABELS for word in words):
@@ -182,12 +197,13 @@ def read_label(value: str | None) -> Label | None:
     return _merged(LABELS[word] for word in words)
 
 
+@lru_cache(maxsize=4096)
 def find_label(value: str | None) -> Label | None:
     """What free text says in passing; None if it names no view and no side, or two of either.
 
     Words of the text that are no label do not count. A lone L or R counts beside a view only.
     """
-    words = re.findall(r"[A-Z0-9]+", (value or "").upper())
+    words = WORD.findall((value or "").upper())
     found = []
     for place, word in enumerate(words):
         if word in VIEW_LABELS:
@@ -199,24 +215,25 @@ def find_label(value: str | None) -> Label | None:
     return _merged(found) if found else None
 
 
-def code_value(item: Dataset) -> str | None:
+def code_value(item: Elements) -> str | None:
     """Code Value (0008,0100) of a code sequence item that uses SNOMED; else None."""
     return text(item, "CodeValue") if code(item, "CodingSchemeDesignator") in SCHEMES else None
 
 
-def coded_view(dataset: Dataset) -> View:
-    """View of View Code Sequence (0054,0220); UNKNOWN if missing or not in CID 4014."""
-    values = [code_value(item) for item in items(dataset, "ViewCodeSequence")]
-    return next((VIEW_CODES[value] for value in values if value in VIEW_CODES), View.UNKNOWN)
+def coded(dataset: Elements) -> tuple[View, list[ViewModifier]]:
+    """View and modifiers of View Code Sequence (0054,0220) and View Modifier Code Sequence (0054,0222).
 
-
-def coded_modifiers(dataset: Dataset) -> list[ViewModifier]:
-    """Modifiers of View Modifier Code Sequence (0054,0222).
-
-    The standard nests it in the item of View Code Sequence; some files have it beside that.
+    The view is UNKNOWN if missing or not in CID 4014. The standard nests the modifiers in the item of
+    the view; some files have them beside it.
     """
-    places = (*items(dataset, "ViewCodeSequence"), dataset)
+    views = items(dataset, "ViewCodeSequence")
+    view = next(
+        (KNOWN_VIEWS[value] for value in map(code_value, views) if value in KNOWN_VIEWS),
+        View.UNKNOWN,
+    )
     values = [
-        code_value(item) for place in places for item in items(place, "ViewModifierCodeSequence")
+        code_value(item)
+        for place in (*views, dataset)
+        for item in items(place, "ViewModifierCodeSequence")
     ]
-    return [MODIFIER_CODES[value] for value in values if value in MODIFIER_CODES]
+    return view, [MODIFIER_CODES[value] for value in values if value in MODIFIER_CODES]

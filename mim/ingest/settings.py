@@ -14,7 +14,7 @@ class Check(StrEnum):
 @dataclass
 class IndexSettings:
     overrides: str | None = None
-    """CSV or Parquet table with a column ``path`` (POSIX, below the source) and any of: patient_id, study_uid, accession_number, study_date, laterality, view, presentation, modality, maker. A filled cell replaces what the header says."""
+    """CSV or Parquet table with a column ``path`` (POSIX, below the source) and any of: patient_id, study_uid, accession_number, study_date, laterality, view, kind, presentation, modality, maker. A filled cell replaces what the header says."""
     key_file: str | None = None
     """File with the secret key of the pseudonyms; missing: a key is made once and kept in the index."""
     check: Check = Check.headers

@@ -113,20 +113,20 @@ REVELATION = Device(
     laterality_keyword="ImageLaterality", spacing_keywords=("ImagerPixelSpacing",),
 )  # fmt: skip
 LORAD = Device(
-    Maker.HOLOGIC, "LORAD", "Lorad Selenia", "AWS:MAMMODROC_3_4_2", 4096, 3328, 0.070, 12,
-    "MONOCHROME2", EXPLICIT, Voi.SIGMOID, _HOLOGIC,
+    Maker.HOLOGIC, "LORAD", "Lorad Selenia", "AWS:MAMMODROC_3_4_1_8_PXCM:1.4.0.7_ARR:1.7.3.10",
+    4096, 3328, 0.070, 12, "MONOCHROME2", EXPLICIT, Voi.SIGMOID, _HOLOGIC,
     view_position=True, view_scheme="SRT",
     laterality_keyword="ImageLaterality", spacing_keywords=("ImagerPixelSpacing",),
 )  # fmt: skip
 DIMENSIONS = Device(
-    Maker.HOLOGIC, "HOLOGIC, Inc.", "Selenia Dimensions", "AWS:1.8.3.63", 4096, 3328, 0.070, 12,
-    "MONOCHROME2", EXPLICIT, Voi.SIGMOID, _HOLOGIC,
+    Maker.HOLOGIC, "HOLOGIC, Inc.", "Selenia Dimensions", "AWS:1.8.3.63\\PXCM:1.8.3.63\\ARR:1.8.3.63",
+    4096, 3328, 0.070, 12, "MONOCHROME2", EXPLICIT, Voi.SIGMOID, _HOLOGIC,
     view_position=True, view_scheme="SCT",
     laterality_keyword="ImageLaterality", spacing_keywords=("ImagerPixelSpacing", "PixelSpacing"),
 )  # fmt: skip
 ESSENTIAL = Device(
-    Maker.GE, "GE MEDICAL SYSTEMS", "Senographe Essential", "ADS_54.10", 3062, 2394, 0.100, 12,
-    "MONOCHROME2", JPEG_2000, Voi.TABLES, _GE,
+    Maker.GE, "GE MEDICAL SYSTEMS", "Senographe Essential VERSION ADS_54.10",
+    "Ads Application Package VERSION ADS_54.10", 3062, 2394, 0.100, 12, "MONOCHROME2", JPEG_2000, Voi.TABLES, _GE,
     view_position=False, view_scheme="SRT",
     laterality_keyword="ImageLaterality", spacing_keywords=("ImagerPixelSpacing",),
     burns_letters=True,

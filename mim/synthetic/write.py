@@ -35,7 +35,7 @@ VIEW_CODES = {  # CID 4014: SCT value, SRT value, meaning
     View.XCCL: ("399192008", "R-1024A", "cranio-caudal exaggerated laterally"),
 }
 MODIFIER_CODES = {  # CID 4015
-    ViewModifier.SPOT: ("399161006", "R-102D2", "Spot compression"),
+    ViewModifier.SPOT: ("399055006", "R-102D7", "Spot Compression"),
     ViewModifier.MAGNIFIED: ("399163009", "R-102D6", "Magnification"),
 }
 BREAST_CODES = ("76752008", "T-04000", "Breast")
@@ -118,7 +118,8 @@ def _general(dataset: Dataset, study: Study, shot: Shot) -> None:
     device = study.device
     day, clock = study.day.strftime("%Y%m%d"), _clock(study.start_minute + 1 + shot.number)
     dataset.SpecificCharacterSet = "ISO_IR 192"
-    dataset.ImageType = ["ORIGINAL" if shot.processing else "DERIVED", "PRIMARY"]
+    # Value 3 has zero length but for stereotactic, tomosynthesis and contrast, PS3.3 C.8.11.7.1.4.
+    dataset.ImageType = ["ORIGINAL" if shot.processing else "DERIVED", "PRIMARY", ""]
     dataset.SOPClassUID = PROCESSING_CLASS if shot.processing else PRESENTATION_CLASS
     dataset.SOPInstanceUID = shot.sop_uid
     dataset.StudyDate = dataset.SeriesDate = dataset.AcquisitionDate = dataset.ContentDate = day
@@ -218,7 +219,7 @@ def _pixel_module(dataset: Dataset, device: Device, shot: Shot, pixels: Pixels) 
     if device.padding and not shot.processing:
         dataset.PixelPaddingValue = device.greys.background
     dataset.BurnedInAnnotation = "YES" if device.burns_letters and not shot.processing else "NO"
-    dataset.QualityControlImage = "NO"
+    dataset.QualityControlImage = dataset.BreastImplantPresent = dataset.PartialView = "NO"
     dataset.PixelIntensityRelationship = "LIN" if shot.processing else "LOG"
     dataset.PixelIntensityRelationshipSign = 1 if shot.processing or "1" in photometric else -1
     dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = "0", "1", "US"
