@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mim.cohort.build import write_cohort
-from mim.cohort.settings import CohortSettings, PriorSettings
+from mim.cohort.settings import CohortSettings, PriorSettings, StandInSettings
 from mim.errors import InputError
 from mim.schemas.cohort import ATTRITION, EXAMS, IMAGES
 from mim.schemas.images import IMAGES as INDEX
@@ -284,8 +284,13 @@ def test_attrition_of_every_kind_adds_up(tmp_path: Path) -> None:
     programme.exam("E5", "W3", SECOND)
     programme.study("W9", FIRST)
     programme.images.append(
-        {"path": "x", "bytes": 0, "reason": "not dicom", "maker": "unknown", "view": "unknown"}
-        | {"laterality": "unknown", "presentation": "unknown"}
+        {"path": "x", "bytes": 0, "modified_ns": 1, "reason": "not dicom", "kind": "unknown"}
+        | {
+            "maker": "unknown",
+            "view": "unknown",
+            "laterality": "unknown",
+            "presentation": "unknown",
+        }
     )
     programme.cancers = [{"woman_id": "W1", "diagnosis_date": ODD_DAY, "breast": "L"}]
     programme.build(tmp_path)
@@ -298,6 +303,21 @@ def test_attrition_of_every_kind_adds_up(tmp_path: Path) -> None:
     assert attrition(tmp_path, "cohort", "exams") == {
         **{"kept": 1, "after diagnosis": 1, "no screening view": 2, "no image": 1}
     }
+
+
+def test_stand_ins_serve_only_views_that_have_no_other(tmp_path: Path) -> None:
+    programme = Programme()
+    programme.screened("E1", "W1", FIRST, views=VIEW_SLOTS[:3])
+    programme.study("W1", FIRST, accession="E1", reason="for processing", views=VIEW_SLOTS[2:])
+    programme.screened("E2", "W2", FIRST, reason="synthetic 2D")
+    programme.cancers = [{"woman_id": "W1", "diagnosis_date": ODD_DAY, "breast": "L"}]
+    for stand_ins, images in (
+        (StandInSettings(), 3),
+        (StandInSettings(for_processing=True), 4),
+        (StandInSettings(for_processing=True, synthetic_2d=True), 8),
+    ):
+        programme.build(tmp_path, CohortSettings(stand_ins=stand_ins))
+        assert attrition(tmp_path, "cohort", "images")["kept"] == images
 
 
 def test_no_identifier_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from mim.config.checks import FILES, FOLDERS, LIMITS, check
 from mim.config.commands import COMMANDS, MISSING, Command, IndexCommand, SynthCommand, TrainCommand
 from mim.config.keys import command_keys
 from mim.errors import InputError
+from mim.workers.settings import Executor
 
 
 def filled(command: type[Command], folder: Path) -> Command:
@@ -99,6 +100,22 @@ def test_value_out_of_range_is_refused(
             "data.cases_per_batch: expected at most batch_size 8, got 9",
         ),
         ("train", {"model.width": 255}, "model.width: expected a multiple of heads 4, got 255"),
+        (
+            "index",
+            {"executor": Executor.dask},
+            "scheduler: executor=dask needs scheduler=ADDRESS or slurm.jobs=NUMBER",
+        ),
+        (
+            "cache",
+            {"executor": Executor.dask, "scheduler": "tcp://node:8786", "slurm.jobs": 2},
+            "scheduler: an address and slurm.jobs cannot both be given",
+        ),
+        (
+            "index",
+            {"scheduler": "tcp://node:8786"},
+            "scheduler: an address needs executor=dask",
+        ),
+        ("cache", {"slurm.jobs": 2}, "slurm.jobs: needs executor=dask"),
     ],
 )
 def test_values_that_cannot_stand_together(
@@ -113,12 +130,13 @@ def test_values_that_cannot_stand_together(
 
 
 def test_every_input_of_the_commands_is_checked() -> None:
-    written = {"out", "experiment", "model.encoder"}
+    no_input = {"out", "key", "experiment", "model.encoder"}
+    no_input |= {"scheduler", "slurm.partition", "slurm.account"}
     texts = {
         (name, key.name)
         for name, keys in KEYS.items()
         for key in keys.values()
-        if "text" in key.expected and key.name not in written
+        if "text" in key.expected and key.name not in no_input
     }
     assert texts == set(PATHS)
 

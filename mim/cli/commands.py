@@ -27,7 +27,7 @@ from mim.config.commands import (
 )
 from mim.data.settings import CacheSettings
 from mim.evaluate.settings import EvaluateSettings
-from mim.ingest.settings import PseudonymiseSettings
+from mim.pseudonyms.settings import PseudonymiseSettings
 from mim.synthetic.settings import ProgrammeSettings
 from mim.workers.settings import WorkersSettings
 
@@ -57,7 +57,7 @@ def receive(command: ReceiveCommand) -> int:
 
 
 def pseudonymise(command: PseudonymiseCommand) -> int:
-    from mim.ingest.pseudonymise import pseudonymise_folder
+    from mim.pseudonyms.pseudonymise import pseudonymise_folder
 
     problems = pseudonymise_folder(
         Path(command.source),
@@ -65,6 +65,7 @@ def pseudonymise(command: PseudonymiseCommand) -> int:
         Path(command.key),
         Path(command.registry) if command.registry else None,
         part(command, PseudonymiseSettings),
+        part(command, WorkersSettings),
     )
     return code(problems, "files were not copied", command.out)
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from mim import __version__
 from mim.cohort.attrition import cohort_attrition, why_exams_left_out
-from mim.cohort.images import choose_images, read_index_images
+from mim.cohort.images import choose_images, read_index_images, require_index
 from mim.cohort.join import KEYS, join_studies, refuse_no_join
 from mim.cohort.labels import label_exams
 from mim.cohort.priors import find_priors
@@ -40,7 +40,7 @@ def write_cohort(index: Path, registry: Path, out: Path, settings: CohortSetting
         InputError: a table breaks its schema, no exam joins, or no outcome is known.
     """
     check_shares(settings.splits)
-    _require_index(index)
+    require_index(index)
     indexed = read_table(index / "attrition.parquet", ATTRITION)
     tables = read_registry(registry)
     images = read_index_images(index)
@@ -147,11 +147,6 @@ def _refuse_no_outcome(exams: pl.DataFrame, registry: Path, settings: OutcomeSet
             f"outcomes.interval_days={settings.interval_days}; fill in women.followup_end, add "
             "the cancers' latest years, or lower that setting"
         )
-
-
-def _require_index(index: Path) -> None:
-    if not (index / "index.json").is_file():
-        raise InputError(f"{index / 'index.json'}: no index here; make it with 'mim index'")
 
 
 def _note_of(registry: Path) -> str:

@@ -1,6 +1,6 @@
 """Which images of the index the cohort uses: at most one of each view of each exam."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from mim.cohort.join import STUDY
 from mim.dicom.screening import choose_screening_images
+from mim.errors import InputError
 from mim.schemas.table import TableError
 from mim.vocab import Reason
 
@@ -24,16 +25,27 @@ CHUNK = 100_000
 """Rows turned into Python objects at a time."""
 
 
+def require_index(index: Path) -> None:
+    """Refuse a folder that no finished run of ``mim index`` left (``InputError``)."""
+    if not (index / "index.json").is_file():
+        raise InputError(f"{index / 'index.json'}: no index here; make it with 'mim index'")
+
+
 def read_index_images(index: Path) -> pl.DataFrame:
     """``COLUMNS`` of an index's ``images/`` (``TableError`` where it cannot serve)."""
+    return scan_index_images(index, COLUMNS).collect()
+
+
+def scan_index_images(index: Path, columns: Sequence[str]) -> pl.LazyFrame:
+    """``columns`` of an index's ``images/``, unread (``TableError`` where it cannot serve)."""
     path = index / "images"
     parts = sorted(path.glob("part-*.parquet"))
     if not parts:
         raise TableError(f"{path}: holds no table; make the index with 'mim index'")
     there = pq.read_schema(parts[0]).names
-    if missing := [column for column in COLUMNS if column not in there]:
+    if missing := [column for column in columns if column not in there]:
         raise TableError(f"{path}: column '{missing[0]}' is missing; make the index again")
-    return pl.read_parquet(parts, columns=list(COLUMNS))
+    return pl.scan_parquet(parts).select(columns)
 
 
 def choose_images(

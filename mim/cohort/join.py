@@ -25,10 +25,12 @@ KEYS = ("study uid", "accession number", "woman and date")
 class Joined:
     """``studies``: exam (pseudonym of the study), woman, exam_id, joined_by; joined ones only.
 
-    ``problems``: how many studies were left out for each fault of linkage.
+    ``faults``: exam (pseudonym), fault; the studies left out for a fault of linkage.
+    ``problems``: how many of them there are of each fault.
     """
 
     studies: pl.DataFrame
+    faults: pl.DataFrame
     problems: dict[str, int]
 
 
@@ -66,7 +68,35 @@ def join_studies(exams: pl.DataFrame, images: pl.DataFrame) -> Joined:
     joined = joined.with_columns(
         joined_by=pl.col("tried").replace_strict(names, return_dtype=pl.String)
     )
-    return Joined(joined.select("exam", "woman", "exam_id", "joined_by").sort("exam"), dict(counts))
+    return Joined(
+        joined.select("exam", "woman", "exam_id", "joined_by").sort("exam"),
+        studies.drop_nulls("fault").select("exam", "fault").sort("exam"),
+        dict(counts),
+    )
+
+
+def doubtful_studies(exams: pl.DataFrame, images: pl.DataFrame, joined: Joined) -> pl.DataFrame:
+    """Studies that joined no exam though a key names one: exam, exam_id, doubt.
+
+    One row for each exam named by UID, by accession number, or by woman and day, so that people
+    can settle it; ``images`` and ``joined`` as in ``join_studies``.
+    """
+    variants = images.select(STUDY).filter(pl.col("exam").is_not_null()).unique()
+    apart = variants.join(joined.studies, on="exam", how="anti")
+    named = [
+        apart.join(exams.select(*theirs, named="exam_id"), left_on=own, right_on=theirs)
+        for own, theirs in (
+            (["study_uid"], ["study_uid"]),
+            (["accession_number"], ["exam_id"]),
+            (["patient_id", "study_date"], ["woman_id", "exam_date"]),
+        )
+    ]
+    found = pl.concat([one.select("exam", exam_id="named") for one in named]).unique()
+    return found.join(joined.faults, on="exam", how="left").select(
+        "exam",
+        "exam_id",
+        doubt=pl.col("fault").fill_null("its woman has several exams on its day"),
+    )
 
 
 def refuse_no_join(exams: pl.DataFrame, joined: Joined, index: Path, registry: Path) -> None:

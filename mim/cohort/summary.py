@@ -41,8 +41,8 @@ def print_summary(
     """Print exams, women and outcomes per split and maker, attrition, notices and problems."""
     order = {split.value: rank for rank, split in enumerate(Split)}
     counts = exams.group_by("split", "maker").agg(_figures())
-    _print_table(counts.sort(pl.col("split").replace_strict(order), "maker"))
-    _print_table(pl.DataFrame(attrition))
+    print_table(counts.sort(pl.col("split").replace_strict(order), "maker"))
+    print_table(pl.DataFrame(attrition))
     for line in notices:
         print(line)
     for fault, count in problems.items():
@@ -62,7 +62,8 @@ def _figures() -> list[pl.Expr]:
     ]
 
 
-def _print_table(table: pl.DataFrame) -> None:
+def print_table(table: pl.DataFrame) -> None:
+    """Print a table whole, as Markdown."""
     with pl.Config(
         tbl_formatting="MARKDOWN",
         tbl_hide_column_data_types=True,

@@ -27,8 +27,9 @@ from mim.data.settings import AugmentSettings, CacheSettings, DataSettings
 from mim.errors import InputError
 from mim.evaluate.settings import EvaluateSettings
 from mim.image.settings import RecipeSettings
-from mim.ingest.settings import IndexSettings, PseudonymiseSettings
+from mim.ingest.settings import IndexSettings
 from mim.model.settings import ModelSettings
+from mim.pseudonyms.settings import PseudonymiseSettings
 from mim.synthetic.settings import ProgrammeSettings
 from mim.train.settings import TrainSettings
 from mim.workers.settings import Executor, SlurmSettings, WorkersSettings
@@ -88,9 +89,9 @@ LIMITS: dict[type, dict[str, tuple[float, float]]] = {
 """Lowest and highest allowed value of a field."""
 
 FOLDERS: dict[type, tuple[str, ...]] = {
-    OrderCommand: ("registry",),
+    OrderCommand: ("registry", "index"),
     ReceiveCommand: ("order", "index"),
-    PseudonymiseCommand: ("source",),
+    PseudonymiseCommand: ("source", "registry"),
     IndexCommand: ("source",),
     CohortCommand: ("index", "registry"),
     CacheCommand: ("cohort",),
@@ -99,7 +100,7 @@ FOLDERS: dict[type, tuple[str, ...]] = {
     ExportCommand: ("run",),
     PredictCommand: ("bundle", "source"),
 }
-"""Fields that name a folder which must be there."""
+"""Fields that name a folder which must be there, where they are given."""
 
 FILES: dict[type, tuple[str, ...]] = {
     IndexSettings: ("overrides", "key_file"),
@@ -115,13 +116,16 @@ def check(command: Command) -> None:
     Raises:
         InputError: names the key and what was expected.
     """
-    for prefix, settings in _groups("", command):
+    groups = list(_groups("", command))
+    for prefix, settings in groups:
         for name, (low, high) in _limits(settings):
             _check_limits(prefix + name, getattr(settings, name), low, high)
+    for prefix, settings in groups:
         for name, problem in _relations(settings):
             raise InputError(f"{prefix}{name}: {problem}")
         for name in FOLDERS.get(type(settings), ()):
-            _check_exists(prefix + name, getattr(settings, name), "folder")
+            if (path := getattr(settings, name)) is not None:
+                _check_exists(prefix + name, path, "folder")
         for name in FILES.get(type(settings), ()):
             if (path := getattr(settings, name)) is not None:
                 _check_exists(prefix + name, path, "file")
@@ -162,6 +166,10 @@ def _relations(settings: object) -> Iterator[tuple[str, str]]:
             yield "scheduler", "executor=dask needs scheduler=ADDRESS or slurm.jobs=NUMBER"
         case WorkersSettings(executor=Executor.local, scheduler=str()):
             yield "scheduler", "an address needs executor=dask"
+        case WorkersSettings(executor=Executor.local, slurm=SlurmSettings(jobs=jobs)) if jobs:
+            yield "slurm.jobs", "needs executor=dask"
+        case WorkersSettings(scheduler=str(), slurm=SlurmSettings(jobs=jobs)) if jobs:
+            yield "scheduler", "an address and slurm.jobs cannot both be given"
 
 
 def _check_exists(key: str, name: str, kind: str) -> None:

@@ -10,8 +10,9 @@ from mim.cohort.settings import CohortSettings
 from mim.data.settings import CacheSettings, DataSettings
 from mim.evaluate.settings import EvaluateSettings
 from mim.image.settings import RecipeSettings
-from mim.ingest.settings import IndexSettings, PseudonymiseSettings
+from mim.ingest.settings import IndexSettings
 from mim.model.settings import ModelSettings
+from mim.pseudonyms.settings import PseudonymiseSettings
 from mim.synthetic.settings import ProgrammeSettings
 from mim.train.settings import TrainSettings
 from mim.workers.settings import WorkersSettings
@@ -53,7 +54,7 @@ class ReceiveCommand:
 
 
 @dataclass
-class PseudonymiseCommand(PseudonymiseSettings):
+class PseudonymiseCommand(PseudonymiseSettings, WorkersSettings):
     """Copy a DICOM folder without identifiers: the same key gives the same names and gaps between exams stay."""
 
     source: str = MISSING

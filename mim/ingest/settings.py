@@ -1,4 +1,4 @@
-"""Settings of the index, of orders and of pseudonymisation."""
+"""Settings of the index."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,9 +21,3 @@ class IndexSettings:
     """headers: read headers and find cut files. pixels: also decode every usable image, look at it, and keep a checksum of its file that the cache verifies; as slow as the cache."""
     pictures: int = 12
     """Images on each contact sheet of the page; 0 leaves the pictures away."""
-
-
-@dataclass
-class PseudonymiseSettings:
-    shift_days: int = 365
-    """Dates of a woman move by one number of days, from 1 to this, into the past; 0 keeps dates."""
