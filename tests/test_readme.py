@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
 JOURNEY = [shlex.split(line) for line in BLOCKS[1].splitlines()]
+ERRANDS = [shlex.split(line) for block in BLOCKS[2:] for line in block.splitlines()]
 
 
 def test_the_two_commands_stand_first():
@@ -23,7 +24,7 @@ def test_the_two_commands_stand_first():
         assert target in targets
 
 
-@pytest.mark.parametrize("words", JOURNEY, ids=lambda words: words[1])
+@pytest.mark.parametrize("words", JOURNEY + ERRANDS, ids=lambda words: words[1])
 def test_every_command_has_the_keys_it_is_given(words):
     program, command, *values = words
     assert program == "mim"
@@ -44,6 +45,8 @@ def test_the_journey_runs_from_folder_to_scores(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for _, *words in JOURNEY:
         assert main(words) == 0, words
+    # The made-up programme has exams without a view, and a file that cannot be copied.
+    assert [main(words) for _, *words in ERRANDS] == [0, 1, 1]
     assert (tmp_path / "report" / "index.html").exists()
     assert (tmp_path / "predictions" / "predictions.json").exists()
     page = (tmp_path / "report" / "index.html").read_text()
