@@ -235,6 +235,12 @@ def test_a_given_maker_helps_to_find_the_kind() -> None:
     assert (row["kind"], row["maker_rule"]) == (Kind.SYNTHETIC_2D, "overrides")
 
 
+def test_a_given_kind_decides() -> None:
+    row = describe(header(), {"kind": Kind.SYNTHETIC_2D})
+    assert (row["kind"], row["kind_rule"]) == (Kind.SYNTHETIC_2D, "overrides")
+    assert row["reason"] == Reason.SYNTHETIC_2D
+
+
 def test_broken_elements_are_missing_values() -> None:
     """Raw bytes as a file may hold them: no element may stop the row."""
     dataset = header()

@@ -17,7 +17,6 @@ from mim.dicom.elements import (
     items,
     moment,
     numbers,
-    quiet,
     text,
     texts,
     whole_years,
@@ -63,11 +62,10 @@ BODY_PARTS = {"LEFT BREAST": Laterality.LEFT, "RIGHT BREAST": Laterality.RIGHT}
 UNLABELLED = Label()
 
 OVERRIDDEN = "overrides"
-RULED = ("laterality", "view", "presentation", "maker")
+RULED = ("laterality", "view", "kind", "presentation", "maker")
 """Columns that overrides can decide and that have a column for the rule."""
 
 
-@quiet()
 def describe(dataset: Elements, given: Mapping[str, object] | None = None) -> dict[str, object]:
     """The columns of ``mim.schemas.images`` that the header gives; all but path and pseudonyms.
 
@@ -97,7 +95,8 @@ def describe(dataset: Elements, given: Mapping[str, object] | None = None) -> di
     row |= _modifiers([*named, *device_modifiers(dataset)])
     row |= {**given, **{f"{name}_rule": OVERRIDDEN for name in RULED if name in given}}
     row["overridden"] = sorted(given)
-    row["kind"], row["kind_rule"] = find_kind(dataset, row, image_types, description)
+    if "kind" not in given:
+        row["kind"], row["kind_rule"] = find_kind(dataset, row, image_types, description)
     row["reason"], row["detail"] = why_left_out(dataset, row, image_types, description)
     return row
 
