@@ -7,7 +7,7 @@ of a breast, synthetic, for processing) come after, so that a row that has one o
 
 from collections.abc import Collection, Iterator, Mapping
 
-from pydicom import uid
+from pydicom import config, uid
 from pydicom.dataset import Dataset
 
 from mim.dicom.elements import Elements, code, count, text
@@ -104,7 +104,7 @@ def _reasons(
     if not (row["rows"] and row["columns"]):
         meta = getattr(dataset, "file_meta", None) or Dataset()
         media = text(meta, "MediaStorageSOPClassUID")
-        name = uid.UID(str(row["sop_class"] or media or "no SOP class")).name
+        name = _name_of(row["sop_class"] or media)
         yield Reason.NO_PIXELS, f"no Rows and Columns: {name}"
     yield from _no_mammogram(dataset, row)
     if row["kind"] in (Kind.TOMOSYNTHESIS, Kind.PROJECTION):
@@ -119,6 +119,14 @@ def _reasons(
     yield from _other_view(row)
 
 
+def _name_of(sop_class: object) -> str:
+    """Name of a SOP class by PS3.6; what is no known class is not quoted."""
+    if not sop_class:
+        return "no SOP class"
+    known = uid.UID(str(sop_class), validation_mode=config.IGNORE)
+    return known.name if known.name != known else "unknown SOP class"
+
+
 def _no_mammogram(dataset: Elements, row: Mapping[str, object]) -> Iterator[Why]:
     sop_class, modality = row["sop_class"], row["modality"]
     if sop_class in SECONDARY_CAPTURE_CLASSES:
@@ -129,8 +137,7 @@ def _no_mammogram(dataset: Elements, row: Mapping[str, object]) -> Iterator[Why]
             words = f"Secondary Capture by {row['maker']}: a screen, or tomosynthesis"
             yield Reason.SECONDARY_CAPTURE, f"{words} in a private format"
     if modality != "MG" and sop_class not in MAMMOGRAM_CLASSES:
-        name = uid.UID(str(sop_class or "no SOP class")).name
-        yield Reason.NOT_MAMMOGRAM, f"Modality {modality or '(none)'}, {name}"
+        yield Reason.NOT_MAMMOGRAM, f"Modality {modality or '(none)'}, {_name_of(sop_class)}"
     if code(dataset, "QualityControlImage") == "YES":
         yield Reason.NOT_MAMMOGRAM, "Quality Control Image: a phantom"
     if (count(dataset, "SamplesPerPixel") or 1) > 1:

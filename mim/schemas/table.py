@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,7 @@ class Schema:
 def write_table(table: pa.Table, path: Path) -> None:
     """Write Parquet so that ``path`` holds either the whole table or what it held before."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    unfinished = _unfinished(path)
     pq.write_table(table, unfinished, compression="zstd")
     unfinished.replace(path)
 
@@ -82,9 +83,14 @@ def read_table(path: Path, schema: Schema) -> pa.Table:
 def write_whole(path: Path, data: bytes) -> None:
     """Write bytes so that ``path`` holds either all of them or what it held before."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    unfinished = _unfinished(path)
     unfinished.write_bytes(data)
     unfinished.replace(path)
+
+
+def _unfinished(path: Path) -> Path:
+    # Two machines may write one file at once, and their processes may have one number.
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.unfinished")
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:

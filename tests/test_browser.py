@@ -1,0 +1,151 @@
+"""The pages in a real browser: complete, silent, alone, and no wider than the window."""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from made_page import index_with_page
+
+from mim.schemas.images import IMAGES
+from mim.schemas.table import read_table
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+
+QUIET = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+)
+
+NOT_LOADED = "[...document.images].filter(i => !i.complete || !i.naturalWidth).length"
+TOO_WIDE = "document.documentElement.scrollWidth - innerWidth"
+CELLS = "rows => rows.map(row => [...row.cells].map(cell => cell.innerText.trim()))"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=[*QUIET])
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """A page, opened from its file, and what went wrong or went out while it loaded."""
+
+    def __init__(self, browser: Any, path: Path, width: int, scheme: str = "light") -> None:
+        self.page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("requestfailed", lambda request: self.said.append(request.url[:80]))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(path.as_uri())
+
+    def check(self, path: Path) -> None:
+        assert self.said == []
+        assert [url for url in self.asked if not url.startswith("data:")] == [path.as_uri()]
+        assert self.page.evaluate(NOT_LOADED) == 0
+        assert self.page.evaluate(TOO_WIDE) <= 0
+
+    def table(self, name: str) -> dict[str, list[str]]:
+        """Cells of the body of a table, by the first of each row."""
+        self.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        rows = self.page.eval_on_selector_all(f"#{name} tbody tr", CELLS)
+        return {row[0]: row[1:] for row in rows}
+
+
+def number(text: str) -> int:
+    return int(text.replace(",", "").replace("\N{MINUS SIGN}", ""))
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model's report, of scores made here."""
+    from test_evaluate_report import attrition_table, score_table
+
+    from mim.evaluate.report import write_report
+    from mim.evaluate.settings import EvaluateSettings
+
+    out = tmp_path_factory.mktemp("report")
+    write_report(
+        score_table("test", 1),
+        out,
+        EvaluateSettings(resamples=100),
+        title="A report",
+        note="made up",
+        attrition=attrition_table(),
+        contact_sheet=None,
+        thresholds=(),
+    )
+    return out / "index.html"
+
+
+@pytest.fixture(params=["index", "report"])
+def path(request: pytest.FixtureRequest) -> Path:
+    if request.param == "report":
+        found: Path = request.getfixturevalue("report")
+        return found
+    return index_with_page(request.getfixturevalue("programme")) / "index.html"
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
+def test_a_page_is_complete_silent_and_alone(
+    browser: Any, path: Path, width: int, scheme: str
+) -> None:
+    visit = Visit(browser, path, width, scheme)
+    visit.check(path)
+    visit.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    visit.check(path)
+    links = visit.page.eval_on_selector_all("nav a", "links => links.map(a => a.hash)")
+    for link in links:
+        assert visit.page.locator(link).count() == 1, link
+    assert visit.page.pdf(format="A4").startswith(b"%PDF-")
+    visit.page.close()
+
+
+def test_its_numbers_are_those_of_the_index(browser: Any, programme: Path) -> None:
+    index = index_with_page(programme)
+    visit = Visit(browser, index / "index.html", 1280)
+    rows = read_table(index / "images", IMAGES).to_pylist()
+    known = [row for row in rows if row["sop_class"]]
+    usable = [row for row in rows if row["reason"] is None]
+
+    reasons = {name: number(cells[0]) for name, cells in visit.table("reasons-table").items()}
+    expected = Counter(row["reason"] for row in rows if row["reason"])
+    problems = {name.removesuffix(" !"): count for name, count in reasons.items()}
+    assert problems == {"files found": len(rows), **expected, "usable": len(usable)}
+
+    names = {"ge": "GE", "unknown": "Maker unknown"}
+    by_maker = Counter(names.get(row["maker"], row["maker"].capitalize()) for row in known)
+    good = Counter(names.get(row["maker"], row["maker"].capitalize()) for row in usable)
+    makers = visit.table("makers-table")
+    assert {name: number(cells[-2]) for name, cells in makers.items()} == by_maker
+    assert {name: number(cells[-1]) for name, cells in makers.items()} == dict(good)
+    for cells in makers.values():
+        assert sum(map(number, cells[:-2])) == number(cells[-2])
+
+    views = visit.table("views-table")
+    assert {name: number(cells[-2]) for name, cells in views.items()} == Counter(
+        row["view"] for row in known
+    )
+    months = visit.table("months-table")
+    assert {name: sum(map(number, cells)) for name, cells in months.items()} == Counter(
+        row["study_date"].strftime("%Y-%m") for row in known
+    )
+    deliveries = visit.table("deliveries-table")
+    assert sum(number(cells[1]) for cells in deliveries.values()) == len(rows)
+    assert sum(number(cells[2]) for cells in deliveries.values()) == len(usable)
+
+    findings = Counter(pq.read_table(index / "findings.parquet")["finding"].to_pylist())
+    told = visit.page.eval_on_selector_all(
+        ".suspicion h3", "heads => heads.map(h => h.firstChild.textContent.trim())"
+    )
+    assert sorted(told) == sorted(f"{name}: {count}" for name, count in findings.items())
+    visit.page.close()
