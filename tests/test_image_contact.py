@@ -36,3 +36,15 @@ def test_a_sheet_has_its_rows_and_grey_levels(tmp_path):
     assert (found[CAPTION_HEIGHT : CAPTION_HEIGHT + 64, :32] == 255).all()
     assert (found[CAPTION_HEIGHT : CAPTION_HEIGHT + 64, 34:66] < 255).all(), "a gap"
     assert [path.name for path in sheet.parent.iterdir()] == ["sheet.png"]
+
+
+def test_tiles_are_as_wide_as_the_widest_image(tmp_path):
+    wide, narrow = np.full((40, 80), 255, np.uint8), np.full((64, 8), 100 * 256 + 200, np.uint16)
+    contact_sheet([wide, narrow], ["a", "b"], tmp_path / "sheet.png", columns=2, tile_height=64)
+    found = cv2.imread(str(tmp_path / "sheet.png"), cv2.IMREAD_GRAYSCALE)
+    assert found is not None
+    tiles = found[CAPTION_HEIGHT:]
+    assert tiles.shape == (64, 2 * (128 + 2))
+    assert (tiles[:, :128] == 255).all()
+    assert (tiles[:, 130:138] == 100).all()
+    assert (tiles[:, 138:] == 48).all()

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydicom.multival import MultiValue
 
 from mim.image.geometry import find_breast, inside_frame, is_upside_down
 from mim.vocab import Laterality, View
@@ -111,12 +110,11 @@ def test_an_empty_picture_has_no_breast(picture):
         (["A", "L"], Laterality.LEFT, View.CC, True),
         (["P", "R"], Laterality.RIGHT, View.CC, True),
         # CBIS-DDSM writes the view there; others nothing.
-        ("MLO", Laterality.LEFT, View.MLO, False),
-        (None, Laterality.LEFT, View.CC, False),
+        (["MLO"], Laterality.LEFT, View.MLO, False),
+        ([], Laterality.LEFT, View.CC, False),
         (["A"], Laterality.LEFT, View.CC, False),
         (["A", "L"], Laterality.UNKNOWN, View.CC, False),
     ],
 )
 def test_upside_down_by_patient_orientation(orientation, side, view, upside_down):
-    value = MultiValue(str, orientation) if isinstance(orientation, list) else orientation
-    assert is_upside_down(value, side, view) is upside_down
+    assert is_upside_down(orientation, side, view) is upside_down

@@ -15,7 +15,7 @@ CAPTION_HEIGHT = 20
 
 
 def contact_sheet(
-    images: Sequence[NDArray[np.uint16] | None],
+    images: Sequence[NDArray[np.uint16] | NDArray[np.uint8] | None],
     titles: Sequence[str],
     path: Path,
     columns: int,
@@ -24,12 +24,13 @@ def contact_sheet(
     """Write images side by side as a PNG of 8 bits, each under its title.
 
     Args:
-        images: uint16 [height, width], all of one shape; None leaves an empty tile.
+        images: uint16 or uint8 [height, width]; None leaves an empty tile. All tiles are as wide
+            as the widest image is at their height.
         titles: one for each image, without identifiers.
         columns: images in a row.
     """
-    shape = next(image.shape for image in images if image is not None)
-    tile_width = max(1, round(tile_height * shape[1] / shape[0]))
+    widest = max(image.shape[1] / image.shape[0] for image in images if image is not None)
+    tile_width = max(1, round(tile_height * widest))
     tiles = [
         _tile(image, title, tile_height, tile_width)
         for image, title in zip(images, titles, strict=True)
@@ -62,14 +63,14 @@ def exam_tiles(
 
 
 def _tile(
-    image: NDArray[np.uint16] | None, title: str, height: int, width: int
+    image: NDArray[np.uint16] | NDArray[np.uint8] | None, title: str, height: int, width: int
 ) -> NDArray[np.uint8]:
     tile = np.full((height + CAPTION_HEIGHT, width + 2), 48, np.uint8)
     if image is not None:
-        small = np.asarray(
-            cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint16
-        )
-        tile[CAPTION_HEIGHT:, :width] = small >> 8
+        columns = min(width, max(1, round(image.shape[1] * height / image.shape[0])))
+        grey = cv2.resize(image, (columns, height), interpolation=cv2.INTER_AREA)
+        whole = np.iinfo(image.dtype).max
+        tile[CAPTION_HEIGHT:, :columns] = grey // (whole // 255)
     place = (2, CAPTION_HEIGHT - 6)
     cv2.putText(tile, title, place, cv2.FONT_HERSHEY_SIMPLEX, 0.35, 230, 1, cv2.LINE_AA)
     return tile

@@ -1,11 +1,11 @@
 """Where the breast lies in the picture, and how it is turned."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.multival import MultiValue
 
 from mim.vocab import Laterality, View
 
@@ -33,13 +33,25 @@ SKIN_SHARE = 0.05
 LEAST_AREA = 0.01
 """A breast covers at least this share of the picture."""
 
+SPARSE = np.s_[::2, ::2]
+"""Pixels of a coarse picture that its percentiles are taken of; more tell nothing more."""
+
+
+class Tissue(NamedTuple):
+    """Levels of a picture: air, the 5th and 95th percentile of the breast, and its 99.9th."""
+
+    background: float
+    dark: float
+    bright: float
+    brightest: float
+
 
 class Breast(NamedTuple):
     """The breast in a coarse picture.
 
     ``mask`` is [rows, columns], 1 inside the breast and a narrow rim, 0 outside; ``top``,
-    ``bottom``, ``left``, ``right`` bound it (half open); ``background`` and ``brightest`` are
-    grey levels of the picture; ``chest_wall_left`` says on which side the chest wall lies.
+    ``bottom``, ``left``, ``right`` bound it (half open); ``chest_wall_left`` says on which side
+    the chest wall lies.
     """
 
     mask: Mask
@@ -47,8 +59,7 @@ class Breast(NamedTuple):
     bottom: int
     left: int
     right: int
-    background: float
-    brightest: float
+    tissue: Tissue
     chest_wall_left: bool
 
 
@@ -65,7 +76,7 @@ def inside_frame(pixels: NDArray[Any], inverted: bool) -> tuple[int, int, int, i
         inverted: larger values are darker.
     """
     step = coarse_step(pixels.shape[0])
-    low, high = np.percentile(pixels[::step, ::step], [1.0, 99.0])
+    low, high = np.percentile(pixels[::step, ::step][SPARSE], [1.0, 99.0])
     if inverted:
         low, high = high, low
     across, down = pixels[:, ::step], pixels[::step].T
@@ -106,20 +117,18 @@ def find_breast(picture: Picture) -> Breast | None:
     mask = np.asarray(cv2.dilate(body, _disc(7)), np.uint8)
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     box = (int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
-    tissue = inside[body > 0]
-    return Breast(
-        mask, *box, background, float(np.percentile(tissue, 99.9)), _chest_wall_left(mask, box)
-    )
+    levels = np.percentile(inside[SPARSE][body[SPARSE] > 0], [5.0, 95.0, 99.9])
+    tissue = Tissue(background, *(float(level) for level in levels))
+    return Breast(mask, *box, tissue, _chest_wall_left(mask, box))
 
 
-def is_upside_down(orientation: object, laterality: Laterality, view: View) -> bool:
+def is_upside_down(orientation: Sequence[str], laterality: Laterality, view: View) -> bool:
     """Whether the file shows the breast upside down.
 
     Down the columns an MLO runs to the feet and a CC to the middle of the body, by Patient
     Orientation (0020,0020), PS3.3 C.7.6.1.1.1. Missing or odd values: not upside down.
     """
-    values = list(orientation) if isinstance(orientation, MultiValue | list) else []
-    down = str(values[1])[:1] if len(values) == 2 else ""
+    down = orientation[1][:1] if len(orientation) == 2 else ""
     if view is View.CC:
         return laterality is not Laterality.UNKNOWN and down == laterality.value
     return down == "H"
@@ -131,8 +140,9 @@ def _levels(picture: Picture) -> tuple[float, float]:
     The background is the most frequent level of the darkest quarter of the range; air behind a
     breast is flat while tissue is spread.
     """
-    low, high = (float(v) for v in np.percentile(picture, [0.5, 99.5]))
-    dark = picture[picture <= low + 0.25 * (high - low)]
+    sparse = picture[SPARSE]
+    low, high = (float(v) for v in np.percentile(sparse, [0.5, 99.5]))
+    dark = sparse[sparse <= low + 0.25 * (high - low)]
     if high <= low or not dark.size:
         return low, high
     counts, edges = np.histogram(dark, bins=64)
@@ -146,13 +156,12 @@ def _largest_body(bright: Mask) -> Mask | None:
     margin = cv2.copyMakeBorder(bright, 0, 0, width, width, cv2.BORDER_CONSTANT, value=0)
     opened = cv2.morphologyEx(margin, cv2.MORPH_OPEN, np.ones((1, width), np.uint8))
     opened = cv2.morphologyEx(opened[:, width:-width], cv2.MORPH_OPEN, _disc(5))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
-    if count < 2:
+    contours, _ = cv2.findContours(opened, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not contours:
         return None
-    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-    body = (labels == largest).astype(np.uint8)
-    contours, _ = cv2.findContours(body, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    return np.asarray(cv2.drawContours(body, contours, -1, 1, cv2.FILLED))
+    largest = max(contours, key=cv2.contourArea)
+    body = np.zeros_like(bright)
+    return np.asarray(cv2.drawContours(body, [largest], -1, 1, cv2.FILLED))
 
 
 def _chest_wall_left(mask: Mask, box: tuple[int, int, int, int]) -> bool:
