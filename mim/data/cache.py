@@ -1,20 +1,14 @@
 """The cache: every image of a cohort as model input, prepared once.
 
 ``out/<fingerprint>/`` holds the shards, ``images.parquet`` with a row for each image of the
-cohort, ``cache.json`` with the recipe, ``attrition.parquet`` and ``contact.png``. Another recipe
-gets another folder.
+cohort, ``places.arrow`` with where each lies, ``cache.json`` with the recipe,
+``attrition.parquet`` and ``contact.png``. Another recipe gets another folder.
 """
 
-import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, replace
-from itertools import count
-from multiprocessing import get_context
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -23,20 +17,35 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from mim.data.places import PLACE, Names, Places, write_places
 from mim.data.settings import CacheSettings
-from mim.data.shards import ImageJob, ShardJob, ShardReader, write_shard
+from mim.data.shards import (
+    SUFFIX,
+    ShardCheck,
+    ShardJob,
+    ShardReader,
+    check_shard,
+    finished_shards,
+    remove_leftovers,
+    shard_name,
+    write_shard,
+)
+from mim.data.sources import Sources, read_sources
 from mim.errors import InputError
 from mim.image.contact import contact_sheet
 from mim.image.recipe import fingerprint
 from mim.image.settings import RecipeSettings
 from mim.schemas.cache import CACHE
-from mim.schemas.cohort import ATTRITION, IMAGES, KEPT, attrition_rows
+from mim.schemas.cohort import ATTRITION, KEPT, attrition_rows
 from mim.schemas.table import read_json, read_table, write_json, write_table
-from mim.vocab import Laterality, View
+from mim.workers.run import run
 from mim.workers.settings import WorkersSettings
 
 SHARDS_AT_LEAST = 16
 """A small cohort still gets this many shards, so that the work spreads and progress shows."""
+
+ROWS_AT_ONCE = 100_000
+"""Rows of ``images.parquet`` that are written together."""
 
 
 def write_cache(
@@ -49,30 +58,33 @@ def write_cache(
     """Prepare what is not prepared yet; returns the number of images that could not be.
 
     A killed run continues with the shards it had not finished, and an image added to the cohort
-    is added to the cache.
+    is added to the cache. With ``verify`` all that is there is read first, and what is damaged is
+    prepared again into a new shard; finished shards never change.
+
+    Raises:
+        InputError: the cohort, its index and the DICOM folder do not belong together.
     """
-    images = read_table(cohort / "images.parquet", IMAGES)
-    files = _files(Path(read_json(cohort / "cohort.json")["index"]))
+    sources = read_sources(cohort)
     folder = out / fingerprint(recipe)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "cache.json", {"fingerprint": folder.name, "recipe": asdict(recipe)})
-    jobs = _jobs(images, files, folder, recipe, settings)
-    _run(jobs, workers.workers or os.cpu_count() or 1)
-    rows = _finished(folder)
-    rows = rows.filter(pc.is_in(rows["image"], images["image"])).sort_by("image")
-    write_table(rows, folder / "images.parquet")
-    reasons = rows["reason"].to_pylist()
+    remove_leftovers(folder)
+    if settings.verify:
+        _verify(folder, recipe, workers)
+    _write_missing(folder, sources, recipe, settings, workers)
+    counts = _gather(folder, sources)
     before = read_table(cohort / "attrition.parquet", ATTRITION)
-    table = ATTRITION.from_rows(
-        attrition_rows("cache", "images", Counter(reason or KEPT for reason in reasons))
-    )
+    table = ATTRITION.from_rows(attrition_rows("cache", "images", counts))
     write_table(pa.concat_tables([before, table]), folder / "attrition.parquet")
-    _write_contact(folder, images)
-    return sum(reason is not None for reason in reasons)
+    _write_contact(folder, cohort / "images.parquet")
+    return counts.total() - counts[KEPT]
 
 
 class Cache:
     """Prepared images of one recipe, read by pseudonym.
+
+    Any number of processes may read at random, forked or started anew, also while ``mim cache``
+    adds images or prepares damaged ones again.
 
     Raises:
         InputError: the folder holds no cache, more than one, or one of another recipe version.
@@ -88,24 +100,36 @@ class Cache:
                 f"{self.folder}: written by recipe {about['fingerprint']}, this mim has "
                 f"{self.fingerprint}; run 'mim cache' again"
             )
-        rows = read_table(self.folder / "images.parquet", CACHE)
-        kept = rows.filter(pc.is_null(rows["reason"])).select(
-            ["image", "shard", "chunk", "checksum"]
-        )
-        self._places = {
-            image: (shard, chunk, checksum)
-            for image, shard, chunk, checksum in zip(
-                *(kept[name].to_pylist() for name in kept.column_names), strict=True
-            )
-        }
+        self._places = Places(self.folder / "places.arrow")
         self._shards = ShardReader(self.folder, self.recipe)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.folder,)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
     def __contains__(self, image: str) -> bool:
-        return image in self._places
+        return self._places.find(image) is not None
 
     def read(self, image: str) -> NDArray[np.uint16]:
-        """Pixels of an image, uint16 [height, width], checked against their checksum."""
-        return self._shards.read(*self._places[image])
+        """Pixels of an image, uint16 [height, width], checked against their checksum.
+
+        Raises:
+            InputError: the image is not in the cache, or damaged there.
+        """
+        place = self._places.find(image)
+        if place is None:
+            raise InputError(f"{self.folder}: holds no image {image}; run 'mim cache' again")
+        try:
+            return self._shards.read(*place)
+        except InputError:
+            # It may have been prepared again since this cache was opened.
+            self._places = Places(self.folder / "places.arrow")
+            newer = self._places.find(image)
+            if newer in (None, place):
+                raise
+            return self._shards.read(*newer)
 
 
 def _single_cache(folder: Path) -> Path:
@@ -118,96 +142,100 @@ def _single_cache(folder: Path) -> Path:
     raise InputError(f"{folder}: expected one cache, found {names}; give the folder of one recipe")
 
 
-def _files(index: Path) -> dict[str, Path]:
-    """Where each usable image of an index lies; paths may name women, so only the index has them."""
-    source = Path(read_json(index / "index.json")["source"])
-    if not source.is_dir():
-        raise InputError(f"{source}: the DICOM folder of {index} is gone; index it again")
-    table = pq.read_table(index / "images", columns=["image", "path", "reason"])
-    usable = table.filter(pc.is_null(table["reason"]))
-    pairs = zip(usable["image"].to_pylist(), usable["path"].to_pylist(), strict=True)
-    return {image: source / path for image, path in pairs}
+def finished_images(folder: Path, sources: Sources) -> NDArray[np.bool_]:
+    """Which images of a cohort are in a finished shard, or have a reason why not."""
+    done = np.zeros(len(sources), bool)
+    for rows in finished_shards(folder):
+        places = sources.names.find(Names.of(pq.read_table(rows, columns=["image"])["image"]))
+        done[places[places >= 0]] = True
+    return done
 
 
-def _jobs(
-    images: pa.Table,
-    files: dict[str, Path],
+def _write_missing(
     folder: Path,
+    sources: Sources,
     recipe: RecipeSettings,
     settings: CacheSettings,
-) -> list[ShardJob]:
-    """Shards still to write. The same images always fall into the same shards."""
-    done = set(_finished(folder)["image"].to_pylist())
-    left = [
-        ImageJob(
-            row["image"], files[row["image"]], Laterality(row["laterality"]), View(row["view"])
+    workers: WorkersSettings,
+) -> None:
+    done = finished_images(folder, sources)
+    size = min(settings.images_per_shard, max(1, -(-len(sources) // SHARDS_AT_LEAST)))
+    with tqdm(total=len(sources), initial=int(done.sum()), desc="cache", unit="image") as bar:
+        jobs = (
+            ShardJob(folder, shard_name(images), images, recipe)
+            for images in sources.jobs(~done, size)
         )
-        for row in images.sort_by("image").to_pylist()
-        if row["image"] not in done
-    ]
-    size = min(settings.images_per_shard, max(1, -(-len(images) // SHARDS_AT_LEAST)))
-    free = (
-        name for n in count() if not (folder / f"{(name := f'shard-{n:05d}')}.parquet").exists()
-    )
-    return [
-        ShardJob(folder, next(free), left[start : start + size], recipe)
-        for start in range(0, len(left), size)
-    ]
-
-
-def _finished(folder: Path) -> pa.Table:
-    tables = [read_table(path, CACHE) for path in sorted(folder.glob("shard-*.parquet"))]
-    return pa.concat_tables(tables) if tables else CACHE.from_rows([])
-
-
-def _run(jobs: Sequence[ShardJob], workers: int) -> None:
-    """Write the shards. A decoder that kills its process costs its image, not the run."""
-    with tqdm(total=sum(len(job.images) for job in jobs), desc="cache", unit="image") as bar:
-        if workers == 1 or len(jobs) <= 1:
-            for job in jobs:
-                write_shard(job)
-                bar.update(len(job.images))
-            return
-        for job in _parallel(jobs, workers, bar):
-            _alone(job, bar)
-
-
-def _parallel(jobs: Sequence[ShardJob], workers: int, bar: "tqdm[Any]") -> Iterable[ShardJob]:
-    """Write shards side by side; those a dead process left unwritten come back."""
-    try:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            waiting = {pool.submit(write_shard, job): job for job in jobs}
-            for future in as_completed(waiting):
-                future.result()
-                bar.update(len(waiting[future].images))
-    except BrokenProcessPool:
-        return [job for job in jobs if not job.rows.exists()]
-    return []
-
-
-def _alone(job: ShardJob, bar: "tqdm[Any]") -> None:
-    """Write a shard in a process of its own, each time without the image that killed the last."""
-    while True:
-        try:
-            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-                pool.submit(write_shard, job).result()
-        except BrokenProcessPool:
-            if not job.in_hand.exists():
-                raise
-            killer = job.in_hand.read_text(encoding="ascii")
-            job.in_hand.unlink()
-            job = replace(job, deadly=job.deadly | {killer})
-        else:
+        for job, _ in run(write_shard, jobs, workers):
             bar.update(len(job.images))
-            return
 
 
-def _write_contact(folder: Path, images: pa.Table, most: int = 16) -> None:
+def _verify(folder: Path, recipe: RecipeSettings, workers: WorkersSettings) -> None:
+    """Read all finished shards; what is damaged there is no longer in their tables."""
+    shards = finished_shards(folder)
+    checks = (ShardCheck(rows, recipe) for rows in shards)
+    checked = damaged = 0
+    with tqdm(total=_held(shards), desc="verifying", unit="image") as bar:
+        for _, (held, bad) in run(check_shard, checks, workers):
+            bar.update(held)
+            checked += held
+            damaged += bad
+    again = "; they are prepared again" if damaged else ""
+    print(f"{checked} images checked, {damaged} damaged{again}")
+
+
+def _held(shards: list[Path]) -> int:
+    return sum(pq.read_metadata(rows).num_rows for rows in shards)
+
+
+def _gather(folder: Path, sources: Sources) -> Counter[str]:
+    """Write ``images.parquet`` and ``places.arrow``; returns how many images have which reason."""
+    taken = np.zeros(len(sources), bool)
+    lying = np.zeros(len(sources), PLACE)
+    counts: Counter[str] = Counter()
+    shards = finished_shards(folder)
+    unfinished = folder / f".images.parquet.{uuid4().hex}"
+    with pq.ParquetWriter(unfinished, CACHE.arrow(), compression="zstd") as writer:
+        waiting: list[pa.Table] = []
+        for number, path in enumerate(shards):
+            rows = read_table(path, CACHE)
+            at = sources.names.find(Names.of(rows["image"]))
+            ours = (at >= 0) & ~taken[at]
+            rows, at = rows.filter(pa.array(ours)), at[ours]
+            taken[at] = True
+            lying[at] = _places(rows, number)
+            counts.update(reason or KEPT for reason in rows["reason"].to_pylist())
+            waiting.append(rows)
+            if sum(map(len, waiting)) >= ROWS_AT_ONCE or path is shards[-1]:
+                writer.write_table(pa.concat_tables(waiting))
+                waiting = []
+    unfinished.replace(folder / "images.parquet")
+    held = np.flatnonzero(lying["length"])
+    names = Names(sources.names.high[held], sources.names.low[held])
+    files = [path.with_suffix(SUFFIX).name for path in shards]
+    write_places(folder / "places.arrow", names, files, lying[held])
+    return counts
+
+
+def _places(rows: pa.Table, shard: int) -> NDArray[np.void]:
+    places = np.zeros(len(rows), PLACE)
+    places["shard"] = shard
+    for name in ("offset", "length"):
+        places[name] = pc.fill_null(rows[name], 0).to_numpy()
+    checksums = rows["packed_checksum"].to_pylist()
+    places["checksum"] = [int(checksum or "0", 16) for checksum in checksums]
+    return places
+
+
+def _write_contact(folder: Path, images: Path, most: int = 16) -> None:
     """A picture of what came out: the first images of the cohort, each with side and view."""
     cache = Cache(folder)
-    rows = [row for row in images.sort_by("image").to_pylist() if row["image"] in cache][:most]
-    if rows:
+    rows: list[dict[str, str]] = []
+    columns = ["image", "laterality", "view", "maker"]
+    for batch in pq.ParquetFile(images).iter_batches(1000, columns=columns):
+        rows += [row for row in batch.to_pylist() if row["image"] in cache]
+        if len(rows) >= most:
+            break
+    if rows := rows[:most]:
         titles = [f"{row['laterality']} {row['view']} {row['maker']}" for row in rows]
-        contact_sheet(
-            [cache.read(row["image"]) for row in rows], titles, folder / "contact.png", columns=4
-        )
+        pictures = [cache.read(row["image"]) for row in rows]
+        contact_sheet(pictures, titles, folder / "contact.png", columns=4)

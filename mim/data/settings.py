@@ -8,7 +8,7 @@ class CacheSettings:
     images_per_shard: int = 1000
     """Images in one cache file."""
     verify: bool = False
-    """Read every image that is in the cache already and prepare those again that are damaged."""
+    """Read all that is cached already; prepare again what is damaged, and what could not be read before."""
 
 
 @dataclass

@@ -1,28 +1,11 @@
 """Work that many processes share: the same result whoever does it, and whoever dies of it."""
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from multiprocessing import get_context
-from pathlib import Path
-from typing import Protocol, Self, TypeVar
+from typing import TypeVar
 
-from mim.workers.settings import WorkersSettings
-
-
-class Task(Protocol):
-    """Work for one process. It writes its own result, whole or not at all.
-
-    The process that does it keeps the name of the item in hand in the file ``in_hand``, so that
-    one that dies says of what.
-    """
-
-    @property
-    def in_hand(self) -> Path:
-        """File with the name of the item being worked on; on a folder that all workers see."""
-
-    def without(self, item: str) -> Self:
-        """The same work once ``item`` has killed a process: the item gets a row with a reason."""
-
+from mim.workers.local import in_processes
+from mim.workers.settings import Executor, WorkersSettings
+from mim.workers.task import Task, work_on
 
 T = TypeVar("T", bound=Task)
 R = TypeVar("R")
@@ -31,25 +14,24 @@ R = TypeVar("R")
 def run(
     function: Callable[[T], R], tasks: Iterable[T], settings: WorkersSettings
 ) -> Iterator[tuple[T, R]]:
-    """Each task with its result, as they come; a few tasks per process are under way at a time.
+    """Each task with its result, as they come; one or two per process are under way at a time.
 
     ``function`` and the tasks must be picklable. ``tasks`` is read as the work goes on, so it may
-    be a generator of any length.
+    be a generator of any length. A process that dies costs its task a second start, and an item
+    that kills twice is left out (``Task.without``); an exception of ``function`` ends the work.
+    Where the caller stops reading, the processes stop.
+
+    Raises:
+        InputError: a task kills its processes without an item to blame, or the Dask scheduler
+            cannot be used.
     """
-    if settings.workers == 1:
-        for task in tasks:
-            yield task, function(task)
-        return
-    waiting: dict[Future[R], T] = {}
-    with ProcessPoolExecutor(settings.workers or None, mp_context=get_context("spawn")) as pool:
-        for task in tasks:
-            waiting[pool.submit(function, task)] = task
-            while len(waiting) >= 8:
-                yield from _done(waiting)
-        while waiting:
-            yield from _done(waiting)
+    match settings:
+        case WorkersSettings(executor=Executor.dask):
+            from mim.workers.cluster import on_cluster  # noqa: PLC0415 (dask is an extra)
 
-
-def _done(waiting: dict[Future[R], T]) -> Iterator[tuple[T, R]]:
-    for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-        yield waiting.pop(future), future.result()
+            yield from on_cluster(function, tasks, settings)
+        case WorkersSettings(workers=1):
+            for task in tasks:
+                yield task, work_on(function, task)
+        case _:
+            yield from in_processes(function, tasks, settings.workers)

@@ -24,7 +24,7 @@ class SlurmSettings:
     memory_gb: int = 16
     """Memory of one job."""
     hours: float = 12.0
-    """Longest time of one job; work that is left goes on in the next run."""
+    """Longest time of one job; what is left when all have ended is done by the next run."""
 
 
 @dataclass
@@ -32,7 +32,7 @@ class WorkersSettings:
     executor: Executor = Executor.local
     """local: processes of this machine. dask: workers of a Dask scheduler, on any number of machines that see the same folders."""
     workers: int = 0
-    """Processes of the local executor; 0 takes one per core, 1 works in this process."""
+    """Processes of the local executor; 0 takes one per core. 1 works in this process, which then dies of a file that kills a decoder."""
     scheduler: str | None = None
     """Address of a running Dask scheduler, such as tcp://node1:8786."""
     slurm: SlurmSettings = field(default_factory=SlurmSettings)
