@@ -1,25 +1,48 @@
-"""Stored pixels of one image: the fastest decoder known to be right, and guards around it.
+"""Stored pixels of one image, or the reason why it has none that can be trusted.
 
-A file that is cut, changed in its geometry or of an unknown syntax raises ``PixelError``; a
-decoder that fills the missing part with grey never gets the chance to pass it on.
+A file that is cut, changed in its geometry or of an unknown syntax raises ``PixelError``; a decoder
+that fills the missing part with grey never gets the chance to pass it on. The header is read first,
+then the pixels alone, and what is done to them is done in place: a picture is in memory once.
 """
 
-from collections.abc import Callable
+import os
+import struct
+import zlib
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Any
 
-import imagecodecs
 import numpy as np
-from numpy.typing import NDArray
 from pydicom import dcmread
-from pydicom.dataset import Dataset
-from pydicom.encaps import generate_frames
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.filereader import read_dataset, read_preamble
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
-from mim.dicom.elements import quiet
+from mim.dicom.container import ContainerError
+from mim.dicom.decoders import (
+    BIG_ENDIAN,
+    DECODERS,
+    DEFLATED,
+    EXPLICIT,
+    IMPLICIT,
+    UNDEFINED_LENGTH,
+    Decoded,
+    File,
+    Layout,
+    Pixels,
+    Source,
+)
+from mim.dicom.elements import code, count, number, quiet, text
+from mim.dicom.streams import StreamError
 from mim.vocab import Reason
 
-Pixels = NDArray[Any]
+PIXEL_DATA = (0x7FE0, 0x0010)
+
+INFLATED_BYTES = 1 << 28
+"""Most bytes that a deflated data set may have; no mammogram of one frame comes near."""
+
+INFLATED_TRAILER = 9
+"""Most bytes after it: the check value of a gzip file, which some writers leave on, and a pad byte."""
 
 
 class PixelError(Exception):
@@ -43,82 +66,6 @@ class StoredImage:
     dataset: Dataset
 
 
-def _native(data: bytes, dataset: Dataset) -> Pixels:
-    order = ">" if dataset.original_encoding[1] is False else "<"
-    wanted = dataset.Rows * dataset.Columns * dataset.BitsAllocated // 8
-    if len(data) < wanted:
-        raise PixelError(Reason.DAMAGED_PIXELS, f"{len(data)} of {wanted} bytes of pixels")
-    dtype = np.dtype(f"{order}u{dataset.BitsAllocated // 8}")
-    native: Pixels = np.frombuffer(data, dtype, dataset.Rows * dataset.Columns)
-    in_order: Pixels = native.astype(dtype.newbyteorder("="), copy=False)
-    return in_order
-
-
-def _run_length(frame: bytes, dataset: Dataset) -> Pixels:
-    dtype = np.dtype(f"<u{dataset.BitsAllocated // 8}")
-    return np.frombuffer(imagecodecs.dicomrle_decode(frame, dtype), dtype)
-
-
-def _jpeg(frame: bytes, dataset: Dataset) -> Pixels:
-    _require_end_marker(frame)
-    decoded: Pixels = imagecodecs.jpeg8_decode(frame)
-    return decoded
-
-
-def _jpeg_lossless(frame: bytes, dataset: Dataset) -> Pixels:
-    # Differences taken modulo 2^P, as some makers write them, leave bits above P.
-    decoded = _jpeg(frame, dataset)
-    kept: Pixels = decoded & decoded.dtype.type((1 << dataset.BitsStored) - 1)
-    return kept
-
-
-def _jpeg_ls(frame: bytes, dataset: Dataset) -> Pixels:
-    _require_end_marker(frame)
-    return imagecodecs.jpegls_decode(frame)
-
-
-def _jpeg_2000(frame: bytes, dataset: Dataset) -> Pixels:
-    _require_end_marker(frame)
-    return imagecodecs.jpeg2k_decode(frame)
-
-
-def _ht_jpeg_2000(frame: bytes, dataset: Dataset) -> Pixels:
-    _require_end_marker(frame)
-    return imagecodecs.htj2k_decode(frame)
-
-
-def _require_end_marker(frame: bytes) -> None:
-    """All JPEG families end with FFD9 (ISO 10918-1 B.1.1.3, ISO 15444-1 A.4.4)."""
-    if b"\xff\xd9" not in frame[-16:]:
-        raise PixelError(Reason.DAMAGED_PIXELS, "the stream ends without its end marker FFD9")
-
-
-Decoder = Callable[[bytes, Dataset], Pixels]
-
-DECODERS: dict[str, Decoder] = {
-    "1.2.840.10008.1.2": _native,  # numpy reads the bytes as they lie
-    "1.2.840.10008.1.2.1": _native,
-    "1.2.840.10008.1.2.1.99": _native,  # pydicom has inflated the data set
-    "1.2.840.10008.1.2.2": _native,
-    "1.2.840.10008.1.2.4.50": _jpeg,  # libjpeg-turbo 3
-    "1.2.840.10008.1.2.4.51": _jpeg,  # libjpeg-turbo 3 also reads malformed process 4
-    "1.2.840.10008.1.2.4.57": _jpeg_lossless,  # libjpeg-turbo 3, 4.5 to 5.7 times gdcm
-    "1.2.840.10008.1.2.4.70": _jpeg_lossless,
-    "1.2.840.10008.1.2.4.80": _jpeg_ls,  # CharLS
-    "1.2.840.10008.1.2.4.81": _jpeg_ls,
-    "1.2.840.10008.1.2.4.90": _jpeg_2000,  # OpenJPEG
-    "1.2.840.10008.1.2.4.91": _jpeg_2000,
-    "1.2.840.10008.1.2.4.201": _ht_jpeg_2000,  # OpenJPH
-    "1.2.840.10008.1.2.4.202": _ht_jpeg_2000,
-    "1.2.840.10008.1.2.4.203": _ht_jpeg_2000,
-    "1.2.840.10008.1.2.5": _run_length,  # imagecodecs, 1.2 to 2.5 times pylibjpeg
-}
-"""Transfer Syntax UID (PS3.5 section 10 and Annex A) to decoder."""
-
-ENCAPSULATED = "1.2.840.10008.1.2.4."
-RUN_LENGTH = "1.2.840.10008.1.2.5"
-
-
 def read_image(path: Path) -> StoredImage:
     """Read and decode the single frame of a mammogram.
 
@@ -127,80 +74,143 @@ def read_image(path: Path) -> StoredImage:
             syntax outside ``DECODERS``, or pixels that are not what its header says.
     """
     try:
-        with quiet():
-            dataset = dcmread(path, force=True)
-    except Exception as error:  # damage makes pydicom raise whatever the bytes provoke
-        # The error's own words may quote the path or a value, and either may name a woman.
+        with path.open("rb") as file:
+            return _read(file)
+    except OSError as error:
+        # An error's own words may quote the path or a value, and either may name a woman.
         raise PixelError(Reason.UNREADABLE, f"not readable: {type(error).__name__}") from error
-    data = dataset.get("PixelData")
-    syntax = str(getattr(dataset.file_meta, "TransferSyntaxUID", "1.2.840.10008.1.2"))
-    _check_header(dataset, data)
-    decoder = DECODERS.get(syntax)
-    if decoder is None:
-        raise PixelError(Reason.UNSUPPORTED_SYNTAX, f"transfer syntax {syntax}")
-    encapsulated = syntax.startswith(ENCAPSULATED) or syntax == RUN_LENGTH
+
+
+def _read(file: File) -> StoredImage:
     try:
-        frame = _single_frame(data) if encapsulated else data
-        decoded = decoder(frame, dataset)
-    except PixelError:
+        with quiet():
+            file, dataset = _header(file)
+            layout = _layout(dataset)
+            source = _locate(file, dataset)
+    except (OSError, PixelError):
+        raise
+    except Exception as error:  # damage makes pydicom raise whatever the bytes provoke
+        raise PixelError(Reason.UNREADABLE, f"not readable: {type(error).__name__}") from error
+    syntax = _syntax(dataset)
+    if syntax not in DECODERS:
+        raise PixelError(Reason.UNSUPPORTED_SYNTAX, f"transfer syntax {syntax}")
+    try:
+        decoded = DECODERS[syntax].decode(source, layout)
+        if decoded.pixels.shape != (layout.rows, layout.columns):
+            raise StreamError(f"the decoder gave {decoded.pixels.shape} pixels")
+        return StoredImage(_values(decoded, layout), dataset)
+    except (StreamError, ContainerError) as error:
+        raise PixelError(Reason.DAMAGED_PIXELS, str(error)) from error
+    except OSError:
         raise
     except Exception as error:  # decoders raise whatever their libraries do
         raise PixelError(Reason.DAMAGED_PIXELS, f"decoder: {type(error).__name__}") from error
-    pixels = _shaped(decoded, dataset)
-    del dataset.PixelData
-    return StoredImage(_stored_values(pixels, dataset, encapsulated), dataset)
 
 
-def _check_header(dataset: Dataset, data: bytes | None) -> None:
-    wanted = ("Rows", "Columns", "BitsAllocated", "BitsStored")
-    missing = [name for name in wanted if not isinstance(dataset.get(name), int)]
-    if not data:
-        raise PixelError(Reason.NO_PIXELS, "no Pixel Data (7FE0,0010)")
-    if missing:
-        raise PixelError(Reason.NO_PIXELS, f"no {missing[0]}")
-    if int(dataset.get("NumberOfFrames") or 1) > 1:
-        raise PixelError(Reason.TOMOSYNTHESIS, f"{dataset.NumberOfFrames} frames")
-    if int(dataset.get("SamplesPerPixel") or 1) != 1:
-        raise PixelError(Reason.NOT_MAMMOGRAM, f"{dataset.SamplesPerPixel} samples per pixel")
-    if dataset.BitsAllocated not in (8, 16) or not 1 <= dataset.BitsStored <= dataset.BitsAllocated:
-        bits = f"{dataset.BitsStored} of {dataset.BitsAllocated} bits"
-        raise PixelError(Reason.DAMAGED_PIXELS, f"{bits} are no grey values of a mammogram")
-
-
-def _single_frame(data: bytes) -> bytes:
-    frames = list(generate_frames(data, number_of_frames=1))
-    if len(frames) != 1:
-        raise PixelError(Reason.DAMAGED_PIXELS, f"{len(frames)} frames in an image of one")
-    return frames[0]
-
-
-def _shaped(decoded: Pixels, dataset: Dataset) -> Pixels:
-    shape = (dataset.Rows, dataset.Columns)
-    if decoded.ndim == 1 and decoded.size == shape[0] * shape[1]:
-        return decoded.reshape(shape)
-    if decoded.shape != shape:
+def _header(file: File) -> tuple[File, FileDataset]:
+    """The data set up to Pixel Data, and the file that stands there: this one, or it inflated."""
+    read_preamble(file, force=True)
+    meta = read_dataset(file, False, True, stop_when=_behind_meta)
+    if text(meta, "TransferSyntaxUID") != DEFLATED:
+        file.seek(0)
+        return file, dcmread(file, stop_before_pixels=True, force=True)
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflated = BytesIO(inflate.decompress(file.read(), INFLATED_BYTES))
+    if not inflate.eof or len(inflate.unused_data) > INFLATED_TRAILER:
         raise PixelError(
-            Reason.DAMAGED_PIXELS, f"the stream holds {decoded.shape}, the header says {shape}"
+            Reason.DAMAGED_PIXELS, "the deflated data set does not end where the file does"
         )
-    return decoded
+    dataset = dcmread(inflated, stop_before_pixels=True, force=True)
+    dataset.file_meta = FileMetaDataset(meta)
+    dataset.buffer = None  # pydicom would hold the whole data set in memory
+    return inflated, dataset
 
 
-def _stored_values(pixels: Pixels, dataset: Dataset, encapsulated: bool) -> Pixels:
-    """Keep Bits Stored, extend the sign (PS3.5 section 8.1.1)."""
-    bits = dataset.BitsStored
-    signed = dataset.get("PixelRepresentation") == 1
-    full = pixels.dtype.itemsize * 8
-    unsigned = pixels.view(f"u{pixels.dtype.itemsize}")
-    if not encapsulated and (low := int(dataset.get("HighBit", bits - 1)) - bits + 1) > 0:
-        unsigned = unsigned >> low
-    if bits < full:
-        limit = 1 << bits
-        if encapsulated and not signed and int(unsigned.max()) >= limit:
-            raise PixelError(Reason.DAMAGED_PIXELS, f"a value needs more than {bits} bits")
-        if not encapsulated or signed:
-            unsigned = unsigned & unsigned.dtype.type(limit - 1)
-    if not signed:
-        return unsigned
-    shift = full - bits
-    extended: Pixels = (unsigned << shift).view(f"i{pixels.dtype.itemsize}") >> shift
-    return extended
+def _behind_meta(tag: int, vr: str | None, length: int) -> bool:
+    return tag >> 16 != 2
+
+
+def _layout(dataset: Dataset) -> Layout:
+    """The Image Pixel module, if it is that of one grey frame."""
+    frames, samples = count(dataset, "NumberOfFrames"), count(dataset, "SamplesPerPixel")
+    if (frames or 1) > 1:
+        raise PixelError(Reason.TOMOSYNTHESIS, f"{frames} frames")
+    if (samples or 1) > 1:
+        raise PixelError(Reason.NOT_MAMMOGRAM, f"{samples} samples per pixel")
+    if code(dataset, "PhotometricInterpretation") not in (None, "MONOCHROME1", "MONOCHROME2"):
+        raise PixelError(Reason.NOT_MAMMOGRAM, "the pixels are no grey values")
+    found = {}
+    for keyword in ("Rows", "Columns", "BitsAllocated", "BitsStored"):
+        value = count(dataset, keyword)
+        if value is None:
+            raise PixelError(Reason.NO_PIXELS, f"no {keyword}")
+        found[keyword] = value
+    rows, columns, allocated, stored = found.values()
+    if allocated not in (8, 16) or stored > allocated:
+        bits = f"{stored} of {allocated} bits"
+        raise PixelError(Reason.DAMAGED_PIXELS, f"{bits} are no grey values of a mammogram")
+    high_bit = count(dataset, "HighBit")
+    if high_bit is None or high_bit >= allocated:
+        high_bit = stored - 1
+    signed = number(dataset, "PixelRepresentation") == 1
+    return Layout(rows, columns, allocated, stored, high_bit, signed)
+
+
+def _locate(file: File, dataset: FileDataset) -> Source:
+    """Tag, VR and length of Pixel Data, where pydicom has stopped; PS3.5 section 7.1."""
+    implicit, little_endian = dataset.original_encoding
+    order = "<" if little_endian else ">"
+    start = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(start)
+    head = file.read(12)
+    if len(head) < 8 or struct.unpack_from(f"{order}HH", head) != PIXEL_DATA:
+        raise PixelError(Reason.NO_PIXELS, "no Pixel Data (7FE0,0010)")
+    vr = "OW" if implicit else head[4:6].decode("latin-1")
+    if not implicit and vr in EXPLICIT_VR_LENGTH_32:
+        used, length = 12, int.from_bytes(head[8:], "little" if little_endian else "big")
+    else:
+        used, length = 8, struct.unpack_from(f"{order}{'I' if implicit else '2xH'}", head, 4)[0]
+    there = size - start - used
+    if not length or there <= 0:
+        raise PixelError(Reason.NO_PIXELS, "empty Pixel Data (7FE0,0010)")
+    if length != UNDEFINED_LENGTH and length > there:
+        raise PixelError(Reason.DAMAGED_PIXELS, f"{there} of {length} bytes of pixels")
+    return Source(file, start + used, length, size, vr, bool(little_endian))
+
+
+def _syntax(dataset: FileDataset) -> str:
+    """Transfer Syntax UID (0002,0010); where it lacks, the uncompressed one that pydicom found."""
+    written = text(dataset.file_meta, "TransferSyntaxUID")
+    if written is not None:
+        return written
+    implicit, little_endian = dataset.original_encoding
+    return IMPLICIT if implicit else EXPLICIT if little_endian else BIG_ENDIAN
+
+
+def _values(decoded: Decoded, layout: Layout) -> Pixels:
+    """Values of the bit patterns, none of which needs more than Bits Stored (0028,0101).
+
+    The sign is Pixel Representation's (0028,0103), whatever a stream says of its own: files exist
+    where they differ, and JPEG-LS has none. It stands in the highest bit of Bits Stored, or in that
+    of the stream where the stream has other bits (PS3.5 section 8.1.1).
+    """
+    pixels, bits = decoded
+    limit = 1 << layout.stored
+    fits = int(pixels.max()) < limit
+    if layout.signed:
+        pixels = _with_sign(pixels, min(bits, layout.stored) if fits else bits)
+        fits = fits or (-limit <= 2 * int(pixels.min()) and 2 * int(pixels.max()) < limit)
+    if not fits:
+        raise StreamError(f"a value needs more than {layout.stored} bits")
+    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+
+
+def _with_sign(pixels: Pixels, bits: int) -> Pixels:
+    """Two's complement of ``bits`` bits, in place."""
+    signed: Pixels = pixels.view(f"i{pixels.itemsize}")
+    shift = 8 * pixels.itemsize - bits
+    if shift:
+        np.left_shift(signed, shift, out=signed)
+        np.right_shift(signed, shift, out=signed)
+    return signed

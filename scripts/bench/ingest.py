@@ -52,7 +52,7 @@ ROWS = 4096
 
 AS_A_WORKER = """
 import sys
-for name in ("gdcm", "openjpeg", "rle", "jpeg_ls"):
+for name in ("gdcm", "pylibjpeg", "openjpeg", "rle", "jpeg_ls"):
     sys.modules[name] = None  # pydicom would load the decoders of this bench; registries lack them
 from pathlib import Path
 from mim.data.shards import ImageJob, ShardJob, write_shard
