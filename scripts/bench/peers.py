@@ -9,19 +9,16 @@ from typing import Any
 
 import cv2
 import numpy as np
-import openjpeg
 from imageio.v3 import imwrite
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.encaps import generate_frames
 from pydicom.pixels import apply_voi_lut
 from skimage.filters import threshold_otsu
 from skimage.measure import label, regionprops
 from skimage.morphology import disk, opening
 from skimage.transform import resize
 
-HTJ2K = "1.2.840.10008.1.2.4.201"
 HEIGHT, WIDTH = 2048, 1024
 BREAST_SHARE = 0.05
 """The border between air and breast, as share of the grey range."""
@@ -31,7 +28,7 @@ RADIUS = 5
 
 def decode(path: Path) -> NDArray[Any]:
     """pydicom with the decoder that it takes by default."""
-    return _pixel_array(dcmread(path))
+    return dcmread(path).pixel_array
 
 
 def common(path: Path) -> bytes:
@@ -65,17 +62,10 @@ def naive(path: Path) -> bytes:
 
 def _shown(dataset: Dataset) -> NDArray[np.float64]:
     """Grey levels, 0 to 1."""
-    shown = np.asarray(apply_voi_lut(_pixel_array(dataset), dataset, index=0), np.float64)
+    shown = np.asarray(apply_voi_lut(dataset.pixel_array, dataset, index=0), np.float64)
     low, high = shown.min(), shown.max()
     grey: NDArray[np.float64] = (shown - low) / (high - low)
     return 1.0 - grey if dataset.PhotometricInterpretation == "MONOCHROME1" else grey
-
-
-def _pixel_array(dataset: Dataset) -> NDArray[Any]:
-    if dataset.file_meta.TransferSyntaxUID != HTJ2K:
-        return dataset.pixel_array
-    # pydicom reads HTJ2K through the same package, but only where pylibjpeg is installed as well.
-    return np.asarray(openjpeg.decode(next(generate_frames(dataset.PixelData, number_of_frames=1))))
 
 
 def _shape(rows: int, columns: int) -> tuple[int, int]:
