@@ -115,7 +115,7 @@ def test_what_an_earlier_run_had_in_hand_is_not_blamed(tmp_path):
 
 
 def test_an_item_that_kills_though_it_is_left_out_ends_the_work(tmp_path):
-    with pytest.raises(InputError, match="deadly kills worker processes though"):
+    with pytest.raises(InputError, match="names kills worker processes though"):
         results([Deaf(tmp_path, ("a", "deadly"))], 2)
 
 

@@ -56,7 +56,9 @@ class Attempt(Generic[T]):
         if not item and deaths == nameless:
             raise InputError(f"worker processes die before they begin their first item; {CAUSES}")
         if item and deaths > enough:
-            raise InputError(f"{item} kills worker processes though it is left out; {CAUSES}")
+            # Its name may be a path, and a path may name a woman.
+            named = self.task.in_hand
+            raise InputError(f"what {named} names kills worker processes though left out; {CAUSES}")
         if item and deaths == enough:
             self.task = self.task.without(item)
 
