@@ -17,7 +17,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from mim.data.places import Names
 from mim.data.shards import SUFFIX
+from mim.data.sources import read_sources
 from mim.image.recipe import fingerprint
 from mim.image.settings import RecipeSettings
 from mim.schemas.cache import CACHE
@@ -123,10 +125,13 @@ def make_up(folder: Path, rows: int) -> None:
         table = filled(INDEX, len(part), values)
         write_table(table, folder / "index" / "images" / f"part-{number:05d}.parquet")
     place = folder / "cache" / fingerprint(RecipeSettings())
+    sources = read_sources(folder / "cohort")
     for start in range(0, rows - rows // 20, 1000):
         part = shuffled[start : min(start + 1000, rows - rows // 20)]
         name = f"shard-{start:016x}"
+        found = sources.names.find(Names.of(pa.chunked_array([part])))
         values = {
+            "origin": sources.origins[found].tolist(),
             "image": part,
             "shard": f"{name}{SUFFIX}",
             "offset": 1,
