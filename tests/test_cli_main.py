@@ -1,5 +1,6 @@
 """Exit codes, help and one-line errors of the command line."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -54,6 +55,11 @@ def test_help_of_a_command(words: list[str], capsys: pytest.CaptureFixture[str])
     assert "train.precision=float32  (one of float32, bfloat16, float16)" in said
     assert "experiment=null  (one of demo, screening)" in said
     assert "cohort=...  (text, must be given)" in said
+
+
+def test_usage_tells_files_from_folders(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["pseudonymise", "--help"])
+    assert "mim pseudonymise source=DIR out=DIR key=FILE" in capsys.readouterr().out
 
 
 def test_help_needs_no_hydra() -> None:
@@ -129,3 +135,16 @@ def test_libraries_are_silenced_for_started_processes_too() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, env=clean
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_full_disk_is_said_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert outcome(monkeypatch, OSError(errno.ENOSPC, "full", "out/images")) == 2
+    said = capsys.readouterr().err
+    assert said == (
+        "mim synth: No space left on device (out/images); "
+        "put that right and run the command again\n"
+    )
+    assert outcome(monkeypatch, OSError("a fault of ours")) == 2
+    assert "Traceback" in capsys.readouterr().err

@@ -196,7 +196,7 @@ def test_keys_that_must_be_given(command: str) -> None:
     for left_out in names:
         with pytest.raises(InputError) as refused:
             compose(command, [f"{name}=." for name in names if name != left_out])
-        usage = " ".join(f"{name}=DIR" for name in names)
+        usage = " ".join(f"{name}={'FILE' if name == 'key' else 'DIR'}" for name in names)
         assert str(refused.value) == f"{left_out}: must be given, as in: mim {command} {usage}"
 
 

@@ -370,3 +370,27 @@ def test_two_recipes_in_one_folder_ask_which(own_cohort, tmp_path):
         assert folder.name == fingerprint(recipe)
         for image in paths(own_cohort):
             assert Cache(folder).read(image).shape == (recipe.height, 8)
+
+
+def test_what_has_changed_in_the_index_is_prepared_again(own_cohort, tmp_path):
+    """A file that came again, and a side that overrides put right."""
+    make(own_cohort, tmp_path / "cache")
+    before = rows_of(tmp_path / "cache")
+    came_again, turned = sorted(paths(own_cohort))[:2]
+    part = next((tmp_path / "index" / "images").glob("part-*.parquet"))
+    is_it = pl.col("image") == came_again
+    pl.read_parquet(part).with_columns(
+        modified_ns=pl.when(is_it).then(1).otherwise("modified_ns")
+    ).write_parquet(part)
+    images = tmp_path / "cohort" / "images.parquet"
+    is_it = pl.col("image") == turned
+    other = pl.when(pl.col("laterality") == "L").then(pl.lit("R")).otherwise(pl.lit("L"))
+    pl.read_parquet(images).with_columns(
+        laterality=pl.when(is_it).then(other).otherwise("laterality")
+    ).write_parquet(images)
+    make(own_cohort, tmp_path / "cache")
+    after = rows_of(tmp_path / "cache")
+    moved = {image for image in before if before[image]["shard"] != after[image]["shard"]}
+    assert moved == {came_again, turned}
+    make(own_cohort, tmp_path / "cache")
+    assert rows_of(tmp_path / "cache") == after

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from pydicom import dcmread
 
 from mim.deploy.bundle import TOLERANCE, file_checksum, load_bundle
 from mim.deploy.predict import predict
@@ -149,14 +150,18 @@ def test_exams_that_cannot_be_scored_have_a_reason(bundle, programme, tmp_path):
     other = next(path.parent for path in files if path.parent.parent != exam.parent)
     shutil.copytree(other, source / "whole")
     (source / "letter.txt").write_text("dear colleague")
+    nameless = dcmread(files[0])
+    del nameless.StudyInstanceUID
+    nameless.save_as(source / "nameless.dcm")
     problems = predict(bundle, source, tmp_path / "out", None)
     rows = read_table(tmp_path / "out" / "predictions.parquet", PREDICTIONS).to_pylist()
     assert len(rows) == 2
     cut, whole = sorted(rows, key=lambda row: row["reason"] is None)
-    assert problems == 1
+    assert problems == 2
     assert cut["reason"] is not None
     assert all(path.name in cut["detail"] for path in (source / "cut").iterdir())
     assert cut["exam_score"] is None
     assert whole["exam_score"] is not None
     left_out = json.loads((tmp_path / "out" / "predictions.json").read_text())["files_left_out"]
-    assert [file["path"] for file in left_out] == ["letter.txt"]
+    assert [file["path"] for file in left_out] == ["letter.txt", "nameless.dcm"]
+    assert "no Study Instance UID" in left_out[1]["detail"]

@@ -9,6 +9,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEGLosslessSV1,
 )
@@ -16,6 +17,7 @@ from pydicom.uid import (
 from mim.dicom import reading
 from mim.dicom.elements import text
 from mim.dicom.parse import Header, IrregularError
+from mim.dicom.pixels import PixelError, read_image
 from mim.dicom.reading import HeaderError, read_header
 from mim.vocab import Reason
 
@@ -71,6 +73,8 @@ PIXELS = [
         Reason.NO_PIXELS,
         "where the header ends",
     ),
+    ("a delivery still packed", b"PK\x03\x04" + WHOLE, Reason.UNREADABLE, "zip archive"),
+    ("a DICOM file whose preamble looks packed", b"PK\x03\x04" + WHOLE[4:], None, ""),
     ("cut in the length of Pixel Data", WHOLE[: -96 - 1], Reason.UNREADABLE, "parsed"),
     ("cut in the tag of Pixel Data", WHOLE[: -96 - 9], Reason.UNREADABLE, "cut within"),
     ("without the last delimiter", ENCAPSULATED[:END], None, ""),
@@ -142,3 +146,16 @@ def test_a_bounded_file_reads_what_is_there(tmp_path: Path) -> None:
     assert (file.read(3), file.read(2**40), file.read(5)) == (b"012", b"3456789", b"")
     file.seek(8)
     assert file.read() == b"89"
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_a_hole_of_zeros_is_not_walked_through(syntax: str, tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        file.write(dicom(syntax)[:-150])
+        file.truncate(1 << 33)
+    with pytest.raises(HeaderError, match="zeros") as caught:
+        read_header(tmp_path / "file")
+    assert caught.value.reason == Reason.UNREADABLE
+    with pytest.raises(PixelError, match="zeros") as refused:
+        read_image(tmp_path / "file")
+    assert refused.value.reason == Reason.UNREADABLE

@@ -63,7 +63,7 @@ CASES: list[tuple[str, Files, list[tuple[Finding, str]]]] = [
     (
         "the same image thrice",
         {"a/1": image(1), "a/2": image(1), "a/3": image(1)},
-        [(Finding.DUPLICATE_IMAGE, "2 files besides the one kept, all the same")],
+        [(Finding.DUPLICATE_IMAGE, "2 files besides the one kept, no difference seen")],
     ),
     (
         "another file under the same UID",

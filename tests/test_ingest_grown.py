@@ -1,5 +1,6 @@
 """A source that grows, a run that is killed: the index is that of one clean run."""
 
+import fcntl
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_files import WHOLE, dicom
 
+from mim.errors import InputError
 from mim.ingest import rules
 from mim.ingest.index import write_index
 from mim.ingest.listing import Cut
@@ -280,3 +282,21 @@ def test_the_rules_are_known_by_their_code(tmp_path: Path, monkeypatch: pytest.M
     assert len(seen) == 4
     (tmp_path / "room" / "notes").write_text("no rule")
     assert rules.rules_id(b"key", Check.headers) in seen
+
+
+def test_a_second_run_into_one_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "1").write_bytes(WHOLE)
+    out = tmp_path / "out"
+    (out / "headers").mkdir(parents=True)
+    (out / "index.html").write_text("the page of an earlier run")
+    held = os.open(out / "headers", os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(InputError, match="another run"):
+            write_index(tmp_path / "source", out, IndexSettings(), ALONE)
+    finally:
+        os.close(held)
+    write_index(tmp_path / "source", out, IndexSettings(), ALONE)
+    assert (out / "index.json").is_file()
+    assert not (out / "index.html").exists()

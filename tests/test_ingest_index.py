@@ -1,6 +1,7 @@
 """The index of a delivery: what is written, what is said, what is refused."""
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -220,6 +221,21 @@ def test_a_folder_that_is_no_index_is_not_emptied(tree: Path, tmp_path: Path, na
     with pytest.raises(InputError, match="which no index writes"):
         write_index(tmp_path / name, tmp_path, IndexSettings(), ALONE)
     assert (tmp_path / name / "b" / "left.dcm").read_bytes() == WHOLE
+
+
+def test_an_index_is_not_replaced_by_that_of_another_folder(tree: Path, tmp_path: Path) -> None:
+    out, other = tmp_path / "out", tmp_path / "other"
+    (tree / "c" / "back").unlink()
+    write_index(tree, out, IndexSettings(), ALONE)
+    rows = rows_of(out)
+    shutil.copytree(tree / "b", other)
+    with pytest.raises(InputError, match="is the index of .*delivery; give this source"):
+        write_index(other, out, IndexSettings(), ALONE)
+    assert rows_of(out) == rows
+    tree.rename(tmp_path / "moved")
+    (out / "index.json").unlink()
+    write_index(tmp_path / "moved", out, IndexSettings(), ALONE)
+    assert rows_of(out) == rows
 
 
 def test_many_processes_give_the_rows_of_one(tmp_path: Path) -> None:

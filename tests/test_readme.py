@@ -45,8 +45,8 @@ def test_the_journey_runs_from_folder_to_scores(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for _, *words in JOURNEY:
         assert main(words) == 0, words
-    # The made-up programme has exams without a view, and a file that cannot be copied.
-    assert [main(words) for _, *words in ERRANDS] == [0, 1, 1]
+    for _, *words in ERRANDS:
+        assert main(words) == 0, words
     assert (tmp_path / "report" / "index.html").exists()
     assert (tmp_path / "predictions" / "predictions.json").exists()
     page = (tmp_path / "report" / "index.html").read_text()

@@ -1,5 +1,6 @@
 """The command line: ``mim <command> key=value ...``."""
 
+import errno
 import logging
 import os
 import sys
@@ -39,6 +40,17 @@ EXTRAS = {
 }
 """Packages of a command that needs others than training does, in ``pyproject.toml``."""
 
+OF_THE_MACHINE = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EIO,
+    errno.ESTALE,
+    errno.EMFILE,
+)
+"""Faults of a disk or of rights, which no change of the code mends."""
+
 COULD_NOT_RUN = 2
 INTERRUPTED = 130
 HELP = ("-h", "--help", "help")
@@ -71,10 +83,10 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _run(name: str, words: list[str]) -> int:
-    # Help must not wait for hydra.
-    from mim.config.compose import compose
-
     try:
+        # Help must not wait for hydra.
+        from mim.config.compose import compose
+
         command = compose(name, words)
         _silence_libraries()
         return FUNCTIONS[name](command)
@@ -83,6 +95,11 @@ def _run(name: str, words: list[str]) -> int:
     except KeyboardInterrupt:
         return _complain(f"mim {name}: interrupted", INTERRUPTED)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+            where = f" ({error.filename})" if error.filename else ""
+            fault = f"{os.strerror(error.errno)}{where}"
+            remedy = "put that right and run the command again"
+            return _complain(f"mim {name}: {fault}; {remedy}", COULD_NOT_RUN)
         if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("mim"):
             extra = EXTRAS.get(name, "train")
             remedy = f"pip install 'mim[{extra}]'"

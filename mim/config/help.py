@@ -32,7 +32,12 @@ def overview() -> str:
 def usage(command: str) -> str:
     """A command line with the keys that must be given."""
     keys = command_keys(COMMANDS[command]).values()
-    return " ".join(["mim", command, *(f"{k.name}=DIR" for k in keys if k.is_required)])
+    needed = [key for key in keys if key.is_required]
+    return " ".join(["mim", command, *(f"{key.name}={_place(key)}" for key in needed)])
+
+
+def _place(key: Key) -> str:
+    return "FILE" if key.sentence.startswith("File ") else "DIR"
 
 
 def page(command: str) -> str:

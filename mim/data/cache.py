@@ -57,8 +57,9 @@ def write_cache(
 ) -> int:
     """Prepare what is not prepared yet; returns the number of images that could not be.
 
-    A killed run continues with the shards it had not finished, and an image added to the cohort
-    is added to the cache. With ``verify`` all that is there is read first, and what is damaged is
+    A killed run continues with the shards it had not finished. An image added to the cohort is
+    added to the cache, and one whose file, side or view has changed in the index is prepared again.
+    With ``verify`` all that is there is read first, and what is damaged is
     prepared again into a new shard; finished shards never change.
 
     Raises:
@@ -146,9 +147,17 @@ def finished_images(folder: Path, sources: Sources) -> NDArray[np.bool_]:
     """Which images of a cohort are in a finished shard, or have a reason why not."""
     done = np.zeros(len(sources), bool)
     for rows in finished_shards(folder):
-        places = sources.names.find(Names.of(pq.read_table(rows, columns=["image"])["image"]))
+        table = read_table(rows, CACHE)
+        places = _places_of(table, sources)
         done[places[places >= 0]] = True
     return done
+
+
+def _places_of(rows: pa.Table, sources: Sources) -> NDArray[np.int64]:
+    """Where each row's image is in a cohort; -1 for others, and those made of what has changed."""
+    at = sources.names.find(Names.of(rows["image"]))
+    same = sources.origins[at] == rows["origin"].to_numpy()
+    return np.where(same, at, -1)
 
 
 def _write_missing(
@@ -198,7 +207,7 @@ def _gather(folder: Path, sources: Sources) -> Counter[str]:
         waiting: list[pa.Table] = []
         for number, path in enumerate(shards):
             rows = read_table(path, CACHE)
-            at = sources.names.find(Names.of(rows["image"]))
+            at = _places_of(rows, sources)
             ours = (at >= 0) & ~taken[at]
             rows, at = rows.filter(pa.array(ours)), at[ours]
             taken[at] = True

@@ -58,6 +58,7 @@ class ImageJob(NamedTuple):
     """One image to prepare: its pseudonym, file, side, view, and what the index knew of the file.
 
     ``bytes`` is the file's size and ``checksum`` xxh3_64 of its bytes; None where not known.
+    ``origin`` is a number that changes with the file, its side or its view.
     """
 
     image: str
@@ -66,6 +67,7 @@ class ImageJob(NamedTuple):
     view: View
     bytes: int | None = None
     checksum: str | None = None
+    origin: int | None = None
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,8 @@ class ShardCheck:
 
 
 def shard_name(images: Sequence[ImageJob]) -> str:
-    """A name that only these images have."""
-    names = "\n".join(image.image for image in images)
+    """A name that only these images have, as their files are now."""
+    names = "\n".join(f"{image.image} {image.origin}" for image in images)
     return f"shard-{blake2b(names.encode(), digest_size=8).hexdigest()}"
 
 
@@ -131,6 +133,7 @@ def write_shard(job: ShardJob) -> int:
         for image in job.images:
             job.in_hand.write_text(image.image, encoding="ascii")
             row, pixels = _prepare(image, job)
+            row["origin"] = image.origin
             if pixels is not None:
                 packed = blosc2.compress2(pixels.tobytes(), **COMPRESSION)
                 row |= {"shard": name, "offset": file.tell(), "length": len(packed)}

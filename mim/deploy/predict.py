@@ -20,12 +20,15 @@ from mim.vocab import VIEW_SLOTS, Reason
 
 EXAMS_SHOWN = 4
 
+NO_STUDY = "no Study Instance UID, so it belongs to no exam; overrides can name one"
+
 
 def predict(bundle: Path, source: Path, out: Path, overrides: Path | None) -> int:
     """Score the exams below ``source``; returns how many exams or files could not be used.
 
     Older exams of a woman in the folder serve as priors, and are scored themselves. A file that
-    belongs to no exam counts where somebody should look into it (``mim.dicom.rows.PROBLEMS``).
+    belongs to no exam counts where somebody should look into it (``mim.dicom.rows.PROBLEMS``), or
+    where only its study is not known.
 
     Raises:
         InputError: the bundle does not prove itself, or the folder holds no file.
@@ -47,12 +50,15 @@ def predict(bundle: Path, source: Path, out: Path, overrides: Path | None) -> in
             "thresholds": loaded.about["thresholds"],
             "exams": rows,
             "files_left_out": [
-                {name: row[name] for name in ("path", "reason", "detail")} for row in of_no_exam
+                {"path": row["path"], "reason": row["reason"], "detail": row["detail"] or NO_STUDY}
+                for row in of_no_exam
             ],
         },
     )
-    lost = sum(row["reason"] in PROBLEMS for row in of_no_exam)
-    return lost + sum(row["reason"] is not None for row in rows)
+    lost = sum(row["reason"] in (None, *PROBLEMS) for row in of_no_exam)
+    unscored = sum(row["reason"] is not None for row in rows)
+    print(f"{len(rows)} exams, {len(rows) - unscored} scored; {len(of_no_exam)} files of no exam")
+    return lost + unscored
 
 
 def _row(bundle: Bundle, study: Study, assembled: Assembled) -> dict[str, object]:

@@ -5,6 +5,7 @@ that fills the missing part with grey never gets the chance to pass it on. The h
 then the pixels alone, and what is done to them is done in place: a picture is in memory once.
 """
 
+import io
 import os
 import struct
 import zlib
@@ -33,6 +34,7 @@ from mim.dicom.decoders import (
     Source,
 )
 from mim.dicom.elements import code, count, number, quiet, text
+from mim.dicom.reading import Bounded, HeaderError
 from mim.dicom.streams import StreamError
 from mim.vocab import Reason
 
@@ -74,8 +76,10 @@ def read_image(path: Path) -> StoredImage:
             syntax outside ``DECODERS``, or pixels that are not what its header says.
     """
     try:
-        with path.open("rb") as file:
-            return _read(file)
+        with io.FileIO(os.fspath(path)) as opened:
+            return _read(Bounded(opened, os.fstat(opened.fileno()).st_size))
+    except HeaderError as error:
+        raise PixelError(error.reason, str(error)) from error
     except OSError as error:
         # An error's own words may quote the path or a value, and either may name a woman.
         raise PixelError(Reason.UNREADABLE, f"not readable: {type(error).__name__}") from error
@@ -87,7 +91,7 @@ def _read(file: File) -> StoredImage:
             file, dataset = _header(file)
             layout = _layout(dataset)
             source = _locate(file, dataset)
-    except (OSError, PixelError):
+    except (OSError, PixelError, HeaderError):
         raise
     except Exception as error:  # damage makes pydicom raise whatever the bytes provoke
         raise PixelError(Reason.UNREADABLE, f"not readable: {type(error).__name__}") from error

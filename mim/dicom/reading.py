@@ -17,6 +17,19 @@ from mim.vocab import Reason
 
 PREAMBLE = 128
 DEFLATED = "1.2.840.10008.1.2.1.99"
+MOST_ZEROS = 1 << 12
+"""Elements in a row that are nothing but zeros; so many are the hole that an interrupted copy left."""
+
+ARCHIVES = {
+    b"PK\x03\x04": "zip",
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"Rar!": "rar",
+    b"\xfd7zXZ": "xz",
+}
+"""First bytes of files in which a supplier may have packed a delivery, and that nobody unpacked."""
+
 LONG_PIXELS = frozenset((b"OB", b"OW", b"UN", b"OF", b"OD"))
 NATIVE = frozenset(("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"))
 
@@ -30,15 +43,23 @@ class HeaderError(Exception):
 
 
 class Bounded(io.BufferedReader):
-    """A file that sets no memory aside for more bytes than it has, whatever a damaged length says."""
+    """A file that sets no memory aside for more bytes than it has, whatever a damaged length says.
+
+    Nor does it let a reader walk through gigabytes of zeros, eight bytes at a time.
+    """
 
     def __init__(self, file: io.FileIO, size: int) -> None:
         super().__init__(file)
         self._size = size
+        self._zeros = 0
 
     def read(self, length: int | None = -1, /) -> bytes:
         there = max(self._size - self.tell(), 0)
-        return super().read(there if length is None or length < 0 else min(length, there))
+        found = super().read(there if length is None or length < 0 else min(length, there))
+        self._zeros = self._zeros + 1 if found == bytes(8) else 0
+        if self._zeros > MOST_ZEROS:
+            raise HeaderError(Reason.UNREADABLE, "zeros where the header should go on")
+        return found
 
 
 def read_header(path: Path) -> tuple[Elements, HeaderError | None]:
@@ -80,6 +101,10 @@ def _read(file: io.FileIO) -> tuple[Elements, HeaderError | None]:
         else:
             file.seek(at)
             return header, _check_pixels(file, header, size, not header.explicit, True)
+    elif packed := next((ARCHIVES[mark] for mark in ARCHIVES if start.startswith(mark)), None):
+        raise HeaderError(
+            Reason.UNREADABLE, f"{packed} archive, whose files are not seen: unpack it"
+        )
     elif not _starts_data_set(start):
         raise HeaderError(Reason.NOT_DICOM, "neither a DICM prefix nor the start of a data set")
     with quiet():

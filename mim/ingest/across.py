@@ -119,6 +119,6 @@ def _judge(images: pa.Table, verdicts: Spill, ends: NDArray[np.int64], findings:
     verdicts.add(verdict, np.searchsorted(ends, row, side="right"))
     others = pa.table({"image": images["image"].take(found.place), "same": found.same})
     groups = grouped(others, ["image"], files=("image", "count"), same=("same", "all"))
-    which = pc.if_else(groups["same"], "all the same", "not all the same")
+    which = pc.if_else(groups["same"], "no difference seen", "not all the same")
     detail = words(groups["files"], "files besides the one kept,", which)
     findings.add(Finding.DUPLICATE_IMAGE, detail, image=groups["image"])

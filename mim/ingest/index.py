@@ -6,10 +6,13 @@
 ``images/`` and ``headers/`` hold identifiers, nothing else does.
 """
 
+import fcntl
+import os
 import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -32,7 +35,7 @@ from mim.ingest.publish import Published, publish
 from mim.ingest.rules import rules_id
 from mim.ingest.settings import Check, IndexSettings
 from mim.schemas.cohort import ATTRITION, KEPT, attrition_rows
-from mim.schemas.table import write_json, write_table
+from mim.schemas.table import read_json, write_json, write_table
 from mim.workers.run import run
 from mim.workers.settings import Executor, WorkersSettings
 
@@ -101,11 +104,10 @@ def write_index(
 
     Raises:
         InputError: the source, the overrides or the key cannot be used, or ``out`` holds something
-            that is not an index's.
+            that is not an index's, or another folder's index.
     """
     plan = _plan(source, out, settings)
-    shutil.rmtree(plan.scratch, ignore_errors=True)
-    try:
+    with _alone(plan):
         listed = list_files(walk(plan.source, skip=plan.out), plan.given, plan.spool)
         require_files(source, listed.files)
         if settings.overrides:
@@ -113,8 +115,32 @@ def write_index(
             require_matches(Path(settings.overrides), source, rows, listed.overridden)
         parts = _read_parts(plan, listed, work, cut or CUTS[settings.check])
         return _finish(plan, listed, parts)
-    finally:
+
+
+@contextmanager
+def _alone(plan: Plan) -> Iterator[None]:
+    """Hold the working layer for one run, and take its scratch away before and after.
+
+    Where the disk knows no locks, nobody is kept out. A killed run holds nothing.
+    """
+    plan.headers.mkdir(parents=True, exist_ok=True)
+    handle = os.open(plan.headers, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"out={plan.out}: another run is writing this index; wait for its end"
+            ) from None
+        except OSError:
+            pass
         shutil.rmtree(plan.scratch, ignore_errors=True)
+        try:
+            yield
+        finally:
+            shutil.rmtree(plan.scratch, ignore_errors=True)
+    finally:
+        os.close(handle)
 
 
 def _plan(source: Path, out: Path, settings: IndexSettings) -> Plan:
@@ -128,11 +154,22 @@ def _plan(source: Path, out: Path, settings: IndexSettings) -> Plan:
                 f"out={out}: holds {foreign[0].relative_to(out)}, which no index writes, and its "
                 f"folder {name} would be replaced; give the index a folder of its own"
             )
+    _refuse_other_source(source, out)
     given = read_overrides(Path(settings.overrides)) if settings.overrides else {}
     if settings.key_file:
         load_key(Path(settings.key_file))
     # Workers on other machines have another working folder.
     return Plan(source.absolute(), out.absolute(), settings, given)
+
+
+def _refuse_other_source(source: Path, out: Path) -> None:
+    """Keep an index from being replaced by that of another folder."""
+    card = out / "index.json"
+    if card.is_file() and (before := read_json(card).get("source")) != str(source.absolute()):
+        raise InputError(
+            f"out={out}: is the index of {before}; give this source a folder of its own, or delete "
+            f"{card} if the same files lie elsewhere now"
+        )
 
 
 def _read_parts(plan: Plan, listed: Listed, work: WorkersSettings, cut: Cut) -> list[Part]:
@@ -180,7 +217,8 @@ def _finish(plan: Plan, listed: Listed, parts: list[Part]) -> int:
     about = _about(plan, listed, parts, published, findings.counts)
     write_json(plan.scratch / "index.json", about)
     # From here to its end the folder has no index.json and so is no index to any reader.
-    (plan.out / "index.json").unlink(missing_ok=True)
+    for name in ("index.json", "index.html"):
+        (plan.out / name).unlink(missing_ok=True)
     if (plan.out / "images").exists():
         (plan.out / "images").rename(plan.scratch / "images-old")
     images.rename(plan.out / "images")

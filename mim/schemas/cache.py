@@ -10,6 +10,7 @@ CACHE = Schema(
     key=("image",),
     columns=(
         Column("image", pa.string(), "pseudonym of the image", False),
+        Column("origin", pa.int64(), "number of its file's size, time of change, side and view"),
         Column("reason", pa.string(), "why there is none; missing: cached", True, tuple(Reason)),
         Column("detail", pa.string(), "the reason in words"),
         Column("shard", pa.string(), "file that holds the image"),

@@ -3,7 +3,8 @@
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,10 +57,8 @@ class Schema:
 
 def write_table(table: pa.Table, path: Path) -> None:
     """Write Parquet so that ``path`` holds either the whole table or what it held before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = _unfinished(path)
-    pq.write_table(table, unfinished, compression="zstd")
-    unfinished.replace(path)
+    with _whole(path) as unfinished:
+        pq.write_table(table, unfinished, compression="zstd")
 
 
 def read_table(path: Path, schema: Schema) -> pa.Table:
@@ -82,15 +81,22 @@ def read_table(path: Path, schema: Schema) -> pa.Table:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write bytes so that ``path`` holds either all of them or what it held before."""
+    with _whole(path) as unfinished:
+        unfinished.write_bytes(data)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A name to write to, which becomes ``path`` at the end, or nothing where the disk is full."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = _unfinished(path)
-    unfinished.write_bytes(data)
-    unfinished.replace(path)
-
-
-def _unfinished(path: Path) -> Path:
     # Two machines may write one file at once, and their processes may have one number.
-    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.unfinished")
+    name = f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.unfinished"
+    unfinished = path.with_name(name)
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:
