@@ -41,8 +41,12 @@ def _place(key: Key) -> str:
 
 
 def page(command: str) -> str:
-    """The page of ``mim <command> --help``: every key with type, default and meaning."""
+    """The page of ``mim <command> --help``: every key with type, default and meaning.
+
+    Keys that must be given come first.
+    """
     keys = [key for key in command_keys(COMMANDS[command]).values() if not key.is_group]
+    keys.sort(key=lambda key: not key.is_required)
     lines = [str(COMMANDS[command].__doc__), "", f"{usage(command)} key=value ...", ""]
     for key in keys:
         lines += [f"  {key.name}={_written(key)}  ({_kind(key)})", *_wrapped(key.sentence)]
