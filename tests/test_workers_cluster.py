@@ -103,12 +103,14 @@ def test_a_cache_made_on_a_cluster_that_loses_a_worker_is_the_same(
     killed = threading.Event()
 
     def kill_one() -> None:
-        while not (begun := list(tmp_path.glob("*/.*.in_hand"))):
+        while not killed.is_set():
+            for begun in tmp_path.glob("*/.*.in_hand"):
+                # One that was finished meanwhile has no owner.
+                if worker := next(iter(lock_owners(begun.parent)), None):
+                    os.kill(worker, signal.SIGKILL)
+                    killed.set()
+                    return
             time.sleep(0.001)
-        worker = next(iter(lock_owners(begun[0].parent)), None)
-        if worker is not None:
-            os.kill(worker, signal.SIGKILL)
-            killed.set()
 
     killer = threading.Thread(target=kill_one, daemon=True)
     killer.start()
