@@ -93,10 +93,14 @@ class Source(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """Samples as unsigned bit patterns, [rows, columns], and how many of their bits count."""
+    """Samples as unsigned bit patterns, [rows, columns], and how many of their bits count.
+
+    ``highest`` is the highest of them, where the decoder had to look for it anyway.
+    """
 
     pixels: Pixels
     bits: int
+    highest: int | None = None
 
 
 def _native(source: Source, layout: Layout) -> Decoded:
@@ -174,15 +178,16 @@ def _jpeg(source: Source, layout: Layout) -> Decoded:
         _check_lossy_end(jpeg, stream, pixels)
         return Decoded(pixels, jpeg.frame.bits)
     check_lossless_end(jpeg, pixels)
-    mask = (1 << jpeg.frame.bits) - 1
-    if pixels.max() > mask:
+    mask, highest = (1 << jpeg.frame.bits) - 1, int(pixels.max())
+    if highest > mask:
         # Differences taken modulo 2^P, as some makers write them, leave bits above P.
         if jpeg.predictor in HALVING:
             raise StreamError(
                 f"differences modulo 2^{jpeg.frame.bits} with a predictor that halves"
             )
         np.bitwise_and(pixels, mask, out=pixels)
-    return Decoded(pixels, jpeg.frame.bits)
+        highest = int(pixels.max())
+    return Decoded(pixels, jpeg.frame.bits, highest)
 
 
 def _check_lossy_end(jpeg: Jpeg, stream: bytearray, pixels: Pixels) -> None:

@@ -199,9 +199,9 @@ def _values(decoded: Decoded, layout: Layout) -> Pixels:
     where they differ, and JPEG-LS has none. It stands in the highest bit of Bits Stored, or in that
     of the stream where the stream has other bits (PS3.5 section 8.1.1).
     """
-    pixels, bits = decoded
+    pixels, bits, highest = decoded
     limit = 1 << layout.stored
-    fits = int(pixels.max()) < limit
+    fits = (int(pixels.max()) if highest is None else highest) < limit
     if layout.signed:
         pixels = _with_sign(pixels, min(bits, layout.stored) if fits else bits)
         fits = fits or (-limit <= 2 * int(pixels.min()) and 2 * int(pixels.max()) < limit)

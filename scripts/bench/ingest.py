@@ -133,15 +133,17 @@ def encode(pixels: NDArray[Any], bits: int, syntax: str) -> bytes:
 
 
 def timed(files: dict[str, Path], rounds: int) -> dict[tuple[str, str], float]:
-    """Median CPU seconds of every way on every file, all interleaved."""
+    """Median CPU seconds of every way on every file; ways that are compared take turns."""
     seconds: dict[tuple[str, str], list[float]] = {}
-    for number in range(rounds + 1):
-        for syntax, path in files.items():
-            for name, way in WAYS.items():
-                start = time.process_time()
-                way(path)
-                if number:
-                    seconds.setdefault((syntax, name), []).append(time.process_time() - start)
+    # Decoders first: what the common path leaves of the heap saves pydicom a tenth of its time.
+    for ways in (("decode", "pydicom"), ("ours", "common", "naive")):
+        for number in range(rounds + 1):
+            for syntax, path in files.items():
+                for name in ways:
+                    start = time.process_time()
+                    WAYS[name](path)
+                    if number:
+                        seconds.setdefault((syntax, name), []).append(time.process_time() - start)
     return {key: median(values) for key, values in seconds.items()}
 
 
