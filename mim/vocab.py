@@ -133,6 +133,33 @@ class Finding(StrEnum):
     LETTERS_IN_BREAST = "burned-in letters within the breast"
 
 
+class Came(StrEnum):
+    """What came of an ordered exam; each is exactly one of these."""
+
+    COMPLETE = "complete"
+    INCOMPLETE = "incomplete"
+    UNUSABLE = "unusable"
+    MISSING = "missing"
+    AMBIGUOUS = "ambiguous"
+
+
+class Standing(StrEnum):
+    """Where an image of an index stands towards an order; each is exactly one of these."""
+
+    ORDERED = "ordered"
+    UNASKED = "unasked"
+    AMBIGUOUS = "ambiguous"
+    NO_STUDY = "no study"
+
+
+class Unsafe(StrEnum):
+    """Why a readable mammogram cannot be pseudonymised."""
+
+    NO_IDENTIFIER = "no identifier"
+    BURNT_IN = "burnt-in text that cannot be blanked"
+    NAMED_IN_PIXELS = "identifier in the pixel stream"
+
+
 class Outcome(StrEnum):
     """What became of one breast after one exam; definitions in ``mim.cohort.labels``."""
 

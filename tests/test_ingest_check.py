@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -125,14 +127,20 @@ def test_a_process_says_what_it_is_at(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def dies_of_some(task: PartTask) -> Part:
     """In a worker: the header of one file and the pixels of another end the process."""
-    real = parts.InHand.take
+    real = parts.holding
 
-    def take(hand: parts.InHand, item: str) -> None:
-        real(hand, item)
-        if item in ("header: 3", "pixels: 5"):
-            os.kill(os.getpid(), signal.SIGKILL)
+    @contextmanager
+    def deadly(in_hand: Path) -> Iterator[Callable[[str], None]]:
+        with real(in_hand) as take:
 
-    parts.InHand.take = take  # type: ignore[method-assign]
+            def take_or_die(item: str) -> None:
+                take(item)
+                if item in ("header: 3", "pixels: 5"):
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            yield take_or_die
+
+    parts.holding = deadly
     return read_part(task)
 
 

@@ -30,8 +30,7 @@ from mim.pseudonyms.copies import UNFINISHED, Batch, copy_batch
 from mim.pseudonyms.pseudonymise import pseudonymise_folder
 from mim.pseudonyms.settings import PseudonymiseSettings
 from mim.pseudonyms.tables import cover_registry
-from mim.schemas.pseudonymised import Unsafe
-from mim.vocab import Reason
+from mim.vocab import Reason, Unsafe
 from mim.workers.settings import WorkersSettings
 
 KEY = bytes(range(32))

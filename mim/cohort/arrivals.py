@@ -12,8 +12,8 @@ import polars as pl
 
 from mim.cohort.images import require_index, scan_index_images
 from mim.cohort.join import STUDY, Joined, doubtful_studies, join_studies
-from mim.schemas.order import USABLE, VIEWS, Came, Standing
-from mim.vocab import VIEW_SLOTS
+from mim.schemas.order import USABLE, VIEWS
+from mim.vocab import VIEW_SLOTS, Came, Standing
 
 HAS = {
     view: ((pl.col("laterality") == side) & (pl.col("view") == name)).any()

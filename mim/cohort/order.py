@@ -20,8 +20,9 @@ from mim.cohort.join import refuse_no_join
 from mim.cohort.registry import read_registry
 from mim.cohort.summary import print_table
 from mim.errors import InputError
-from mim.schemas.order import ORDER, VIEWS, Came
+from mim.schemas.order import ORDER, VIEWS
 from mim.schemas.table import Schema, read_json, write_json, write_table, write_whole
+from mim.vocab import Came
 
 IDENTIFIERS = (
     "the CSV and Parquet files here name women: they are for the hospital and its PACS supplier, "
@@ -140,8 +141,10 @@ def file_names(sites: Iterable[str | None]) -> dict[str | None, str]:
     names: dict[str | None, str] = {}
     for site, slug in plain.items():
         if site is not None and taken[slug] > 1:
-            slug += "-" + blake2b(site.encode(), digest_size=4).hexdigest()  # noqa: PLW2901
-        names[site] = f"order-{slug}.csv"
+            apart = blake2b(site.encode(), digest_size=4).hexdigest()
+            names[site] = f"order-{slug}-{apart}.csv"
+        else:
+            names[site] = f"order-{slug}.csv"
     return names
 
 

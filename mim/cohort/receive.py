@@ -19,8 +19,9 @@ from mim.cohort.order import (
     write_order_folder,
 )
 from mim.cohort.summary import print_table
-from mim.schemas.order import IMAGES, ORDER, RECEIPT, SITES, STUDIES, USABLE, WOMEN, Came, Standing
+from mim.schemas.order import IMAGES, ORDER, RECEIPT, SITES, STUDIES, USABLE, WOMEN
 from mim.schemas.table import read_table, write_json, write_whole
+from mim.vocab import Came, Standing
 
 CANNOT_BE_USED = (Came.MISSING, Came.UNUSABLE, Came.AMBIGUOUS)
 

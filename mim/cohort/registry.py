@@ -16,7 +16,6 @@ from mim.schemas import registry as schemas
 from mim.schemas.table import Column, Schema, TableError
 
 ROW = "row"
-SUFFIXES = (".csv", ".parquet")
 EARLIEST = date(1900, 1, 1)
 
 
@@ -46,7 +45,7 @@ def read_registry(folder: Path) -> Registry:
     """
     if not folder.is_dir():
         raise TableError(f"{folder}: no such folder; expected the registry's tables")
-    paths = {schema.name: _find(folder, schema) for schema in schemas.REGISTRY}
+    paths = {schema.name: schemas.find_table(folder, schema) for schema in schemas.REGISTRY}
     notices = _ignored_files(
         folder, {folder / "note.txt", *(path for path in paths.values() if path)}
     )
@@ -61,24 +60,10 @@ def read_registry(folder: Path) -> Registry:
     return Registry(**{name: table.drop(ROW) for name, table in tables.items()}, notices=notices)
 
 
-def _find(folder: Path, schema: Schema) -> Path | None:
-    there = [p for suffix in SUFFIXES if (p := folder / f"{schema.name}{suffix}").is_file()]
-    if len(there) > 1:
-        raise TableError(f"{there[0]}: also there as {there[1].name}; keep one of the two")
-    if not there and schema in schemas.NEEDED:
-        raise TableError(
-            f"{folder}: the table '{schema.name}' is missing; write it as {schema.name}.csv or "
-            f"{schema.name}.parquet with the columns {_names(schema.columns)}"
-        )
-    return there[0] if there else None
-
-
-def _names(columns: tuple[Column, ...]) -> str:
-    return ", ".join(c.name for c in columns if c.required)
-
-
 def _ignored_files(folder: Path, used: set[Path]) -> list[str]:
-    tables = sorted(p.name for p in folder.iterdir() if p.suffix in SUFFIXES and p not in used)
+    tables = sorted(
+        p.name for p in folder.iterdir() if p.suffix in schemas.SUFFIXES and p not in used
+    )
     return [f"{folder}: not tables of the registry, ignored: {', '.join(tables)}"] * bool(tables)
 
 
@@ -97,7 +82,7 @@ def _read(path: Path, schema: Schema, notices: list[str]) -> pl.DataFrame:
         if column.required and column.name not in raw.columns:
             raise TableError(
                 f"{path}: column '{column.name}' ({column.meaning}) is missing; "
-                f"the table needs the columns {_names(schema.columns)}"
+                f"the table needs the columns {schemas.needed_columns(schema)}"
             )
     raw = raw.select(name for name in known if name in raw.columns).with_row_index(ROW, offset=2)
     raw = raw.filter(~pl.all_horizontal(pl.exclude(ROW).is_null()))

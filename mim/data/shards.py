@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 import xxhash
 from numpy.typing import NDArray
 
+from mim.dicom.checksum import file_checksum
 from mim.dicom.pixels import PixelError
 from mim.errors import InputError
 from mim.image.recipe import prepare
@@ -30,6 +31,7 @@ from mim.image.settings import RecipeSettings
 from mim.schemas.cache import CACHE
 from mim.schemas.table import read_table, write_table
 from mim.vocab import Laterality, Reason, View
+from mim.workers.task import holding
 
 SUFFIX = ".blosc2"
 
@@ -129,9 +131,9 @@ def write_shard(job: ShardJob) -> int:
     """Prepare a shard's images and write it; returns how many could not be prepared."""
     rows = []
     name = f"{job.name}{SUFFIX}"
-    with _one_thread(), _replacing(job.folder / name) as file:
+    with _one_thread(), holding(job.in_hand) as take, _replacing(job.folder / name) as file:
         for image in job.images:
-            job.in_hand.write_text(image.image, encoding="ascii")
+            take(image.image)
             row, pixels = _prepare(image, job)
             row["origin"] = image.origin
             if pixels is not None:
@@ -141,7 +143,6 @@ def write_shard(job: ShardJob) -> int:
                 file.write(packed)
             rows.append(row)
     write_table(CACHE.from_rows(rows), job.rows)
-    job.in_hand.unlink(missing_ok=True)
     return sum(row.get("reason") is not None for row in rows)
 
 
@@ -155,10 +156,11 @@ def check_shard(check: ShardCheck) -> tuple[int, int]:
     reader = ShardReader(check.rows.parent, check.recipe)
     held = table.filter(pc.is_valid(table["shard"])).to_pylist()
     damaged = []
-    for row in held:
-        check.in_hand.write_text(row["image"], encoding="ascii")
-        if row["image"] in check.deadly or not _is_whole(row, reader):
-            damaged.append(row["image"])
+    with holding(check.in_hand) as take:
+        for row in held:
+            take(row["image"])
+            if row["image"] in check.deadly or not _is_whole(row, reader):
+                damaged.append(row["image"])
     forgotten = pc.or_(
         pc.is_in(table["image"], pa.array(damaged, pa.string())),
         pc.is_in(table["reason"], pa.array([str(reason) for reason in TRIED_AGAIN])),
@@ -168,7 +170,6 @@ def check_shard(check: ShardCheck) -> tuple[int, int]:
         check.rows.with_suffix(SUFFIX).unlink()
     elif pc.any(forgotten).as_py():
         write_table(table.filter(pc.invert(forgotten)), check.rows)
-    check.in_hand.unlink(missing_ok=True)
     return len(held), len(damaged)
 
 
@@ -252,10 +253,8 @@ def _require_unchanged(image: ImageJob) -> None:
         if image.bytes is not None and found != image.bytes:
             detail = f"{found} bytes, {image.bytes} when it was indexed; index again"
             raise PixelError(Reason.CHANGED_FILE, detail)
-        if image.checksum is not None:
-            content = image.path.read_bytes()
-            if xxhash.xxh3_64_hexdigest(content) != image.checksum:
-                raise PixelError(Reason.CHANGED_FILE, "other bytes than when it was indexed")
+        if image.checksum is not None and file_checksum(image.path) != image.checksum:
+            raise PixelError(Reason.CHANGED_FILE, "other bytes than when it was indexed")
     except OSError as error:
         raise PixelError(Reason.UNREADABLE, f"not readable: {type(error).__name__}") from error
 

@@ -2,14 +2,11 @@
 
 from pathlib import Path
 
-import xxhash
-
+from mim.dicom.checksum import file_checksum
 from mim.dicom.pixels import PixelError, read_image
 from mim.dicom.rows import Row
 from mim.image.findings import look
 from mim.vocab import Laterality, Reason, View
-
-BLOCK = 1 << 20
 
 
 def check_pixels(path: Path, row: Row) -> Row:
@@ -28,12 +25,3 @@ def check_pixels(path: Path, row: Row) -> Row:
         "findings": [finding for finding, _ in found],
         "finding_words": [words for _, words in found],
     }
-
-
-def file_checksum(path: Path) -> str:
-    """xxh3_64 of the file's bytes, sixteen hexadecimal digits."""
-    digest = xxhash.xxh3_64()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

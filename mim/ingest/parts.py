@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple, Self
 
 import pyarrow as pa
@@ -23,6 +22,7 @@ from mim.ingest.listing import Span
 from mim.ingest.settings import Check
 from mim.schemas.table import write_table
 from mim.vocab import Reason
+from mim.workers.task import holding
 
 
 @dataclass(frozen=True)
@@ -85,14 +85,14 @@ def read_part(task: PartTask) -> Part:
     before = Before(task.before, task.rules)
     rows: list[Row] = []
     places: list[int] = []
-    with InHand(task.in_hand) as hand:
+    with holding(task.in_hand) as take:
         for file in task.files:
             given = task.given.get(file.path, {})
             mark = _mark(given)
             place = before.place(task.source, file, mark)
             if place is None:
                 place = len(before.rows) + len(rows)
-                rows.append(_read(task, file, given, key, hand.take) | {"given": mark})
+                rows.append(_read(task, file, given, key, take) | {"given": mark})
             places.append(place)
     table = pa.concat_tables([before.rows, HEADERS.from_rows(rows)]).take(places)
     path = task.folder / f"{_name(table, task.rules)}.parquet"
@@ -135,31 +135,3 @@ def _name(table: pa.Table, rules: str) -> str:
     for row in zip(*columns, strict=True):
         digest.update(repr(row).encode())
     return digest.hexdigest()
-
-
-class InHand:
-    """The file that says what a process is at, so that one that dies says of what."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Unbuffered: what is written stands in the file whatever ends the process.
-        self._file = path.open("wb", buffering=0)
-
-    def take(self, item: str) -> None:
-        """From now on it is ``item``."""
-        self._file.seek(0)
-        self._file.truncate()
-        self._file.write(item.encode())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.close()
-        self._path.unlink(missing_ok=True)

@@ -25,6 +25,7 @@ from mim.image.geometry import find_breast, inside_frame
 from mim.ingest.tally import Drawn
 from mim.vocab import Finding, Reason
 from mim.workers.local import cores, in_processes
+from mim.workers.task import holding
 
 ROWS = 208
 """Height of a picture on the page; a screen of double density shows it at half of that."""
@@ -103,14 +104,14 @@ def _tasks(source: Path, folder: Path, images: Iterable[Drawn]) -> Iterator[Shee
 def make_some(task: SheetTask) -> list[Tile]:
     """The picture of each image of a task."""
     tiles = []
-    for image in task.images:
-        task.in_hand.write_text(image.path, encoding="utf-8")
-        tiles.append(
-            Tile(None, Reason.DECODER_DIED)
-            if image.path in task.deadly
-            else make_tile(task.source / image.path, image)
-        )
-    task.in_hand.unlink()
+    with holding(task.in_hand) as take:
+        for image in task.images:
+            take(image.path)
+            tiles.append(
+                Tile(None, Reason.DECODER_DIED)
+                if image.path in task.deadly
+                else make_tile(task.source / image.path, image)
+            )
     return tiles
 
 

@@ -24,8 +24,8 @@ from mim.pseudonyms.aliases import Aliases
 from mim.pseudonyms.blank import blank
 from mim.pseudonyms.headers import cover_header, has_hidden_overlay
 from mim.pseudonyms.named import Named
-from mim.schemas.pseudonymised import Unsafe
-from mim.vocab import Reason
+from mim.vocab import Reason, Unsafe
+from mim.workers.task import holding
 
 UNFINISHED = "unfinished"
 """Folder below ``out`` of files that are being written; gone when the run is done."""
@@ -84,16 +84,17 @@ def copy_batch(batch: Batch) -> list[Copied]:
     """Copy the files that can be copied safely; what became of each, in their order."""
     aliases = Aliases(load_key(batch.key_file), batch.shift_days)
     results = []
-    for place, found in enumerate(batch.files):
-        batch.in_hand.write_text(str(place), encoding="ascii")
-        if str(place) in batch.deadly:
-            results.append(Copied(reason=Reason.DECODER_DIED, detail="a process died of it twice"))
-            continue
-        try:
-            results.append(_copy(found, batch, aliases))
-        except (LeftBehindError, HeaderError, PixelError) as left:
-            results.append(Copied(reason=left.reason, detail=str(left)))
-    batch.in_hand.unlink()
+    with holding(batch.in_hand) as take:
+        for place, found in enumerate(batch.files):
+            take(str(place))
+            if str(place) in batch.deadly:
+                died = Copied(reason=Reason.DECODER_DIED, detail="a process died of it twice")
+                results.append(died)
+                continue
+            try:
+                results.append(_copy(found, batch, aliases))
+            except (LeftBehindError, HeaderError, PixelError) as left:
+                results.append(Copied(reason=left.reason, detail=str(left)))
     return results
 
 

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from mim import __version__
 from mim.dicom.pseudonym import load_or_make_key
+from mim.dicom.rows import require_files, require_folder
 from mim.dicom.tree import Found, walk
 from mim.errors import InputError
 from mim.pseudonyms.aliases import Aliases
@@ -96,12 +97,9 @@ def pseudonymise_folder(
         InputError: a folder is missing, holds no file or lies in the wrong place; the key cannot be
             used; ``out`` was begun with another key or shift; the registry's tables are wrong.
     """
-    if settings.shift_days < 0:
-        raise InputError(f"shift_days={settings.shift_days}: is below 0; dates move into the past")
     _check_places(source, out, key_file, registry)
     total = sum(1 for _ in tqdm(walk(source, out), "listing", unit="file", leave=False))
-    if not total:
-        raise InputError(f"source={source}: holds no file; expected a folder of DICOM files")
+    require_files(source, total)
     aliases = Aliases(load_or_make_key(key_file), settings.shift_days)
     about = _begin(out, aliases)
     if registry:
@@ -120,8 +118,7 @@ def pseudonymise_folder(
 
 
 def _check_places(source: Path, out: Path, key_file: Path, registry: Path | None) -> None:
-    if not source.is_dir():
-        raise InputError(f"source={source}: no such folder; expected a folder of DICOM files")
+    require_folder(source)
     inside = out.resolve()
     for name, path in (("source", source), ("registry", registry), ("key", key_file)):
         if path and path.resolve().is_relative_to(inside):

@@ -13,10 +13,8 @@ import pyarrow.parquet as pq
 
 from mim.errors import InputError
 from mim.pseudonyms.aliases import Aliases
-from mim.schemas.registry import NEEDED, REGISTRY
+from mim.schemas.registry import REGISTRY, SUFFIXES, find_table
 from mim.schemas.table import Column, Schema, write_table, write_whole
-
-SUFFIXES = (".csv", ".parquet")
 
 
 def cover_registry(folder: Path, out: Path, aliases: Aliases) -> None:
@@ -31,7 +29,7 @@ def cover_registry(folder: Path, out: Path, aliases: Aliases) -> None:
     """
     if not folder.is_dir():
         raise InputError(f"registry={folder}: no such folder; expected the registry's tables")
-    paths = {schema.name: _find(folder, schema) for schema in REGISTRY}
+    paths = {schema.name: find_table(folder, schema) for schema in REGISTRY}
     for other in sorted(folder.iterdir()):
         if other.suffix in SUFFIXES and other not in paths.values():
             print(f"{other}: no table of the registry, dropped")
@@ -39,15 +37,6 @@ def cover_registry(folder: Path, out: Path, aliases: Aliases) -> None:
         if path := paths[schema.name]:
             table = _covered(path, schema, aliases)
             _write(table, out / path.name)
-
-
-def _find(folder: Path, schema: Schema) -> Path | None:
-    there = [path for suffix in SUFFIXES if (path := folder / f"{schema.name}{suffix}").is_file()]
-    if len(there) > 1:
-        raise InputError(f"{there[0]}: also there as {there[1].name}; keep one of the two")
-    if not there and schema in NEEDED:
-        raise InputError(f"{folder}: the table '{schema.name}' is missing; add {schema.name}.csv")
-    return there[0] if there else None
 
 
 def _covered(path: Path, schema: Schema, aliases: Aliases) -> pa.Table:

@@ -1,11 +1,9 @@
 """Orders to a PACS and what came of them. All but ``SITES`` and ``IMAGES`` hold identifiers."""
 
-from enum import StrEnum
-
 import pyarrow as pa
 
 from mim.schemas.table import Column, Schema
-from mim.vocab import VIEW_SLOTS, Reason
+from mim.vocab import VIEW_SLOTS, Came, Reason, Standing
 
 TEXT = pa.string()
 LIST = pa.list_(pa.string())
@@ -16,26 +14,6 @@ VIEWS = tuple(f"{side} {view}" for side, view in VIEW_SLOTS)
 
 USABLE = "usable"
 """What a count by reason calls images that the index leaves in."""
-
-
-class Came(StrEnum):
-    """What came of an ordered exam; each is exactly one of these."""
-
-    COMPLETE = "complete"
-    INCOMPLETE = "incomplete"
-    UNUSABLE = "unusable"
-    MISSING = "missing"
-    AMBIGUOUS = "ambiguous"
-
-
-class Standing(StrEnum):
-    """Where an image of an index stands towards an order; each is exactly one of these."""
-
-    ORDERED = "ordered"
-    UNASKED = "unasked"
-    AMBIGUOUS = "ambiguous"
-    NO_STUDY = "no study"
-
 
 REORDERED = tuple(came for came in Came if came is not Came.COMPLETE)
 

@@ -1,20 +1,9 @@
 """``not_copied.parquet``: one row per file that ``mim pseudonymise`` left out. It names nobody."""
 
-from enum import StrEnum
-
 import pyarrow as pa
 
 from mim.schemas.table import Column, Schema
-from mim.vocab import Reason
-
-
-class Unsafe(StrEnum):
-    """Why a readable mammogram cannot be pseudonymised."""
-
-    NO_IDENTIFIER = "no identifier"
-    BURNT_IN = "burnt-in text that cannot be blanked"
-    NAMED_IN_PIXELS = "identifier in the pixel stream"
-
+from mim.vocab import Reason, Unsafe
 
 NOT_COPIED = Schema(
     "not copied",

@@ -3,9 +3,11 @@
 ``exams`` and ``cancers`` must be there; the others may be missing.
 """
 
+from pathlib import Path
+
 import pyarrow as pa
 
-from mim.schemas.table import Column, Schema
+from mim.schemas.table import Column, Schema, TableError
 from mim.vocab import BREASTS, SCREENING_VIEWS, Density, Quality
 
 TEXT = pa.string()
@@ -94,3 +96,27 @@ QUALITY = Schema(
 
 REGISTRY = (WOMEN, EXAMS, READINGS, DECISIONS, CANCERS, DENSITY, QUALITY)
 NEEDED = (EXAMS, CANCERS)
+
+SUFFIXES = (".csv", ".parquet")
+
+
+def needed_columns(schema: Schema) -> str:
+    """The columns that a table must have, in words."""
+    return ", ".join(column.name for column in schema.columns if column.required)
+
+
+def find_table(folder: Path, schema: Schema) -> Path | None:
+    """The file of a table in the registry's folder; None where a table that may lack does.
+
+    Raises:
+        TableError: a needed table is missing, or one is there twice.
+    """
+    there = [path for suffix in SUFFIXES if (path := folder / f"{schema.name}{suffix}").is_file()]
+    if len(there) > 1:
+        raise TableError(f"{there[0]}: also there as {there[1].name}; keep one of the two")
+    if not there and schema in NEEDED:
+        raise TableError(
+            f"{folder}: the table '{schema.name}' is missing; write it as {schema.name}.csv or "
+            f"{schema.name}.parquet with the columns {needed_columns(schema)}"
+        )
+    return there[0] if there else None

@@ -1,7 +1,8 @@
 """What a task is, and what becomes of one whose process died."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, Protocol, Self, TypeVar
 
@@ -31,6 +32,26 @@ def work_on(function: Callable[[T], R], task: T) -> R:
     """``function(task)``, with nothing in hand that an earlier process left there."""
     task.in_hand.unlink(missing_ok=True)
     return function(task)
+
+
+@contextmanager
+def holding(in_hand: Path) -> Iterator[Callable[[str], None]]:
+    """What ``function`` calls with the name of each item before it begins the item.
+
+    The name stands in ``in_hand`` whatever ends the process; the file goes when the work is done.
+    """
+    in_hand.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with in_hand.open("wb", buffering=0) as file:
+
+            def take(item: str) -> None:
+                file.seek(0)
+                file.truncate()
+                file.write(item.encode())
+
+            yield take
+    finally:
+        in_hand.unlink(missing_ok=True)
 
 
 class Attempt(Generic[T]):
