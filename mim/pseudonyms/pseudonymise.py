@@ -98,9 +98,9 @@ def pseudonymise_folder(
             used; ``out`` was begun with another key or shift; the registry's tables are wrong.
     """
     _check_places(source, out, key_file, registry)
+    aliases = Aliases(load_or_make_key(key_file), settings.shift_days)
     total = sum(1 for _ in tqdm(walk(source, out), "listing", unit="file", leave=False))
     require_files(source, total)
-    aliases = Aliases(load_or_make_key(key_file), settings.shift_days)
     about = _begin(out, aliases)
     if registry:
         cover_registry(registry, out / "registry", aliases)
