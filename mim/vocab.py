@@ -115,6 +115,8 @@ class Reason(StrEnum):
     NO_REGISTRY_EXAM = "no registry exam"
     NO_SCREENING_VIEW = "no screening view"
     AFTER_DIAGNOSIS = "after diagnosis"
+    REPEATED_EXAM = "repeated exam"
+    HELD_OUT = "held out"
 
 
 class Finding(StrEnum):
@@ -165,8 +167,22 @@ class Outcome(StrEnum):
 
     SCREEN_DETECTED = "screen-detected cancer"
     INTERVAL = "interval cancer"
+    CANCER = "cancer"
+    """Cancer at the exam, in collections that do not say how it was found."""
+    LATER = "later cancer"
+    RECALLED = "recalled without cancer"
+    DISMISSED = "dismissed at consensus"
     NEGATIVE = "negative"
+    CENSORED = "censored"
     UNKNOWN = "unknown"
+
+
+class FoundBy(StrEnum):
+    """How a cancer came to light, in the registry's own judgement."""
+
+    SCREENING = "screening"
+    SYMPTOMS = "symptoms"
+    OTHER = "other"
 
 
 class Density(StrEnum):
@@ -188,11 +204,22 @@ class Quality(StrEnum):
 
 
 class Split(StrEnum):
-    """Part of the cohort that a woman, with all her exams, belongs to."""
+    """Part of the cohort that a woman, with all her exams, belongs to.
+
+    ``UNUSED`` exams are neither learnt from nor scored; they may be priors of the woman's others.
+    """
 
     TRAIN = "train"
     VALIDATION = "validation"
     TEST = "test"
+    UNUSED = "unused"
+
+
+class Severity(StrEnum):
+    """How much a finding of an audit matters: a problem is to be settled before training."""
+
+    PROBLEM = "problem"
+    WARNING = "warning"
 
 
 BREASTS = (Laterality.LEFT, Laterality.RIGHT)

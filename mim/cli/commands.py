@@ -9,8 +9,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
 
+from mim.audit.settings import AuditSettings
 from mim.cohort.settings import CohortSettings
 from mim.config.commands import (
+    AdaptCommand,
+    AuditCommand,
     CacheCommand,
     CohortCommand,
     Command,
@@ -88,6 +91,26 @@ def cohort(command: CohortCommand) -> int:
         Path(command.index), Path(command.registry), Path(command.out), settings
     )
     return code(problems, "problems found", command.out)
+
+
+def audit(command: AuditCommand) -> int:
+    from mim.audit.audit import audit_cohort
+
+    folder = Path(command.cohort)
+    out = Path(command.out) if command.out else folder / "audit"
+    cache = Path(command.cache) if command.cache else None
+    problems = audit_cohort(folder, cache, out, part(command, AuditSettings))
+    return code(problems, "problems found", str(out))
+
+
+def adapt(command: AdaptCommand) -> int:
+    from mim.adapters.adapt import adapt_dataset
+    from mim.cohort.registry import read_registry
+
+    out = Path(command.out)
+    adapt_dataset(command.dataset, Path(command.source), out)
+    read_registry(out / "registry")
+    return 0
 
 
 def cache(command: CacheCommand) -> int:

@@ -109,7 +109,19 @@ def make_exams(
         split=pl.Series([split_of(w, settings.splits).value for w in splits["woman"]], dtype=TEXT)
     )
     priors = _pair_priors(exams, settings.priors)
-    return exams.join(splits, on="woman").join(priors, on="exam").sort("woman", "exam_date", "exam")
+    makers_of = dict(exams.select("exam", "maker").iter_rows())
+    missing = {name: None for name in EXAMS.arrow().names if "_years_" in name}
+    return (
+        exams.join(splits, on="woman")
+        .join(priors, on="exam")
+        .with_columns(
+            pl.col("priors")
+            .list.eval(pl.element().replace_strict(makers_of, return_dtype=TEXT))
+            .alias("prior_makers")
+        )
+        .with_columns(fold=None, machine=None, **missing)
+        .sort("woman", "exam_date", "exam")
+    )
 
 
 def _pair_priors(exams: pl.DataFrame, settings: PriorSettings) -> pl.DataFrame:

@@ -31,8 +31,10 @@ class Registry:
     readings: pl.DataFrame
     decisions: pl.DataFrame
     cancers: pl.DataFrame
+    outcomes: pl.DataFrame
     density: pl.DataFrame
     quality: pl.DataFrame
+    risk_factors: pl.DataFrame
     notices: list[str]
 
 

@@ -10,7 +10,11 @@ class OutcomeSettings:
     screen_detected_days: int = 183
     """A cancer this soon after an exam that led to recall counts as found by it."""
     interval_days: int = 731
-    """A cancer this soon after an exam, and not found by it, is an interval cancer; a negative breast needs as long a follow-up. Norway screens every two years."""
+    """The screening interval, unless the next exam ends it sooner. A cancer in it that no exam found is an interval cancer. Norway screens every two years."""
+    clear_days: int = 365
+    """A breast whose cancer comes after the next exam is a negative only if it was free of cancer this long; sooner, its label is missing."""
+    registry_date: str | None = None
+    """Day up to which the cancer registry is complete, YYYY-MM-DD; missing: the latest diagnosis or end of follow-up in it."""
 
 
 @dataclass
@@ -18,7 +22,9 @@ class PriorSettings:
     most: int = 1
     """Priors kept for each exam, newest first."""
     least_gap_months: float = 6.0
-    """An exam nearer than this is the same examination, not a prior."""
+    """An exam nearer than this is no prior."""
+    same_exam_days: int = 7
+    """Exams of a woman this soon after her first of them are the same examination, done again or sent as two studies."""
 
 
 @dataclass
@@ -27,6 +33,22 @@ class SplitSettings:
     """Share of women for choosing checkpoints and thresholds."""
     test: float = 0.25
     """Share of women never looked at while training."""
+    salt: int = 0
+    """Another number gives another division."""
+    best_of: int = 1
+    """Salts tried, from `splits.salt` on; the one that spreads outcomes and makers most evenly is taken and named, to be given as `splits.salt` from then on."""
+    folds: int = 0
+    """Women are divided into this many folds; 0: none. The test women are then those of `splits.fold`."""
+    fold: int = 1
+    """Fold whose women are the test women, from 1."""
+    held_out_maker: str | None = None
+    """Every woman with an exam of this maker is a test woman."""
+    held_out_site: str | None = None
+    """Every woman with an exam at this site is a test woman."""
+    held_out_from: str | None = None
+    """Day, YYYY-MM-DD: exams from then on are scored in test women and left out in others; the test women's exams before are priors only."""
+    from_registry: bool = False
+    """Take the division that the registry's column exams.given_split gives, and no other."""
 
 
 @dataclass
@@ -51,3 +73,5 @@ class CohortSettings:
     priors: PriorSettings = field(default_factory=PriorSettings)
     splits: SplitSettings = field(default_factory=SplitSettings)
     stand_ins: StandInSettings = field(default_factory=StandInSettings)
+    mirai_csv: bool = False
+    """Write mirai.csv too: a row for each image, with the columns that Mirai reads."""

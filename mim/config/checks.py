@@ -6,11 +6,15 @@ All are quick and come before anything heavy is imported.
 import os
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from datetime import date
 from math import inf
 from pathlib import Path
 
+from mim.audit.settings import AuditSettings
 from mim.cohort.settings import OutcomeSettings, PriorSettings, SplitSettings
 from mim.config.commands import (
+    AdaptCommand,
+    AuditCommand,
     CacheCommand,
     CohortCommand,
     Command,
@@ -32,6 +36,7 @@ from mim.model.settings import ModelSettings
 from mim.pseudonyms.settings import PseudonymiseSettings
 from mim.synthetic.settings import ProgrammeSettings
 from mim.train.settings import TrainSettings
+from mim.vocab import Maker
 from mim.workers.settings import Executor, SlurmSettings, WorkersSettings
 
 SEEDS = (0, 2**32 - 1)
@@ -55,9 +60,21 @@ LIMITS: dict[type, dict[str, tuple[float, float]]] = {
     },
     IndexSettings: {"pictures": (0, 100)},
     PseudonymiseSettings: {"shift_days": (0, 3650)},
-    OutcomeSettings: {"screen_detected_days": (0, inf), "interval_days": (1, inf)},
-    PriorSettings: {"most": (0, inf), "least_gap_months": (0, inf)},
-    SplitSettings: {"validation": SHARE, "test": SHARE},
+    OutcomeSettings: {
+        "screen_detected_days": (0, inf),
+        "interval_days": (1, inf),
+        "clear_days": (0, inf),
+    },
+    PriorSettings: {"most": (0, inf), "least_gap_months": (0, inf), "same_exam_days": (0, 90)},
+    SplitSettings: {
+        "validation": SHARE,
+        "test": SHARE,
+        "salt": SEEDS,
+        "best_of": (1, 1000),
+        "folds": (0, 100),
+        "fold": (1, 100),
+    },
+    AuditSettings: {"least_correlation": SHARE, "examples": (0, inf)},
     RecipeSettings: {"height": (32, inf), "width": (32, inf)},
     CacheSettings: {"images_per_shard": (1, inf)},
     DataSettings: {
@@ -94,6 +111,8 @@ FOLDERS: dict[type, tuple[str, ...]] = {
     PseudonymiseCommand: ("source", "registry"),
     IndexCommand: ("source",),
     CohortCommand: ("index", "registry"),
+    AuditCommand: ("cohort", "cache"),
+    AdaptCommand: ("source",),
     CacheCommand: ("cohort",),
     TrainCommand: ("cohort", "cache"),
     EvaluateCommand: ("run",),
@@ -129,7 +148,8 @@ def check(command: Command) -> None:
         for name in FILES.get(type(settings), ()):
             if (path := getattr(settings, name)) is not None:
                 _check_exists(prefix + name, path, "file")
-    _check_writable(command.out)
+    if command.out is not None:
+        _check_writable(command.out)
 
 
 def _groups(prefix: str, settings: object) -> Iterator[tuple[str, object]]:
@@ -154,10 +174,10 @@ def _check_limits(key: str, value: float, low: float, high: float) -> None:
 def _relations(settings: object) -> Iterator[tuple[str, str]]:
     """Values that are each allowed but cannot stand together."""
     match settings:
-        case SplitSettings(validation=validation, test=test) if validation + test >= 1:
-            yield "validation", f"{validation} with test {test} leaves no women for training"
-        case OutcomeSettings(screen_detected_days=found, interval_days=days) if days <= found:
-            yield "interval_days", f"expected more than screen_detected_days {found}, got {days}"
+        case OutcomeSettings():
+            yield from _outcome_relations(settings)
+        case SplitSettings():
+            yield from _split_relations(settings)
         case DataSettings(batch_size=size, cases_per_batch=cases) if cases > size:
             yield "cases_per_batch", f"expected at most batch_size {size}, got {cases}"
         case ModelSettings(width=width, heads=heads) if width % heads:
@@ -170,6 +190,45 @@ def _relations(settings: object) -> Iterator[tuple[str, str]]:
             yield "slurm.jobs", "needs executor=dask"
         case WorkersSettings(scheduler=str(), slurm=SlurmSettings(jobs=jobs)) if jobs:
             yield "scheduler", "an address and slurm.jobs cannot both be given"
+
+
+def _outcome_relations(settings: OutcomeSettings) -> Iterator[tuple[str, str]]:
+    match settings:
+        case OutcomeSettings(screen_detected_days=found, interval_days=days) if days <= found:
+            yield "interval_days", f"expected more than screen_detected_days {found}, got {days}"
+        case OutcomeSettings(clear_days=clear, interval_days=days) if clear > days:
+            yield "clear_days", f"expected at most interval_days {days}, got {clear}"
+        case OutcomeSettings(registry_date=str(day)) if not _is_day(day):
+            yield "registry_date", f"expected a day as YYYY-MM-DD, got {day}"
+
+
+def _split_relations(settings: SplitSettings) -> Iterator[tuple[str, str]]:
+    match settings:
+        case SplitSettings(validation=validation, test=test) if validation + test >= 1:
+            yield "validation", f"{validation} with test {test} leaves no women for training"
+        case SplitSettings(folds=1):
+            yield "folds", "expected 0 for none, or 2 or more"
+        case SplitSettings(folds=folds, fold=fold) if folds and fold > folds:
+            yield "fold", f"expected at most folds {folds}, got {fold}"
+        case SplitSettings() if len(ways := _ways(settings)) > 1:
+            yield ways[1], f"cannot stand together with {ways[0]}"
+        case SplitSettings(held_out_maker=str(maker)) if maker not in [*Maker]:
+            yield "held_out_maker", f"expected one of {', '.join(Maker)}, got {maker}"
+        case SplitSettings(held_out_from=str(day)) if not _is_day(day):
+            yield "held_out_from", f"expected a day as YYYY-MM-DD, got {day}"
+
+
+def _ways(settings: SplitSettings) -> list[str]:
+    """The keys given that each decide who is tested."""
+    given = ("folds", "held_out_maker", "held_out_site", "held_out_from", "from_registry")
+    return [name for name in given if getattr(settings, name)]
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def _check_exists(key: str, name: str, kind: str) -> None:

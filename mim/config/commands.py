@@ -6,6 +6,8 @@ Nothing here imports more than dataclasses, so help and checks stay quick.
 
 from dataclasses import dataclass, field
 
+from mim.adapters.settings import Dataset
+from mim.audit.settings import AuditSettings
 from mim.cohort.settings import CohortSettings
 from mim.data.settings import CacheSettings, DataSettings
 from mim.evaluate.settings import EvaluateSettings
@@ -86,6 +88,30 @@ class CohortCommand(CohortSettings):
     """Folder that `mim index` wrote."""
     registry: str = MISSING
     """Folder with the registry's tables, CSV or Parquet."""
+    out: str = MISSING
+    """Folder to write."""
+
+
+@dataclass
+class AuditCommand(AuditSettings):
+    """Look for what would make a cohort's results untrue: leaks between splits, shortcuts, counts that do not add up."""
+
+    cohort: str = MISSING
+    """Folder that `mim cohort` wrote."""
+    cache: str | None = None
+    """Folder that `mim cache` wrote; with it, images are compared for near-duplicates."""
+    out: str | None = None
+    """Folder to write; missing: the folder `audit` in the cohort's."""
+
+
+@dataclass
+class AdaptCommand:
+    """Turn a public data set, as downloaded, into registry tables and overrides for the index."""
+
+    dataset: Dataset = MISSING  # type: ignore[assignment]
+    """Which data set it is."""
+    source: str = MISSING
+    """Folder with the data set as it was downloaded."""
     out: str = MISSING
     """Folder to write."""
 
@@ -176,6 +202,8 @@ Command = (
     | PseudonymiseCommand
     | IndexCommand
     | CohortCommand
+    | AuditCommand
+    | AdaptCommand
     | CacheCommand
     | TrainCommand
     | EvaluateCommand
@@ -190,7 +218,9 @@ COMMANDS: dict[str, type[Command]] = {
     "pseudonymise": PseudonymiseCommand,
     "index": IndexCommand,
     "receive": ReceiveCommand,
+    "adapt": AdaptCommand,
     "cohort": CohortCommand,
+    "audit": AuditCommand,
     "cache": CacheCommand,
     "train": TrainCommand,
     "evaluate": EvaluateCommand,

@@ -18,15 +18,21 @@ EXAMS = Schema(
     columns=(
         Column("exam", TEXT, "pseudonym of the exam", False),
         Column("woman", TEXT, "pseudonym of the woman", False),
-        Column("exam_date", pa.date32(), "day of the examination", False),
+        Column("exam_date", pa.date32(), "day of the examination; missing: unknown"),
         Column("split", TEXT, "part of the cohort; by woman", False, tuple(Split)),
+        Column("fold", pa.int32(), "the woman's fold, from 1; missing: no folds were asked for"),
         Column("maker", TEXT, "maker of the exam's images", False, tuple(Maker)),
+        Column("machine", TEXT, "model and software of the mammograph, as the headers say"),
         Column("site", TEXT, "screening unit"),
         Column("age_years", pa.int32(), "age at the exam, whole years"),
         Column("left_cancer", pa.bool_(), "cancer found in the left breast; missing: unknown"),
         Column("right_cancer", pa.bool_(), "cancer found in the right breast; missing: unknown"),
         Column("left_outcome", TEXT, "what became of the left breast", False, tuple(Outcome)),
         Column("right_outcome", TEXT, "what became of the right breast", False, tuple(Outcome)),
+        Column("left_years_to_cancer", pa.float64(), "from the exam to the left breast's cancer"),
+        Column("right_years_to_cancer", pa.float64(), "from the exam to the right breast's cancer"),
+        Column("left_years_followed", pa.float64(), "from the exam to the end of follow-up"),
+        Column("right_years_followed", pa.float64(), "from the exam to the end of follow-up"),
         Column("recalled", pa.bool_(), "the woman was recalled; missing: unknown"),
         Column(
             "density",
@@ -39,6 +45,7 @@ EXAMS = Schema(
         Column(
             "months_before", pa.list_(pa.float64()), "months from each prior to the exam", False
         ),
+        Column("prior_makers", pa.list_(TEXT), "maker of each prior's images", False),
         Column("joined_by", TEXT, "what joined the registry's exam to its images", False),
     ),
 )

@@ -1,6 +1,6 @@
 """The registry's tables, as CSV or Parquet in one folder: what is known besides the images.
 
-``exams`` and ``cancers`` must be there; the others may be missing.
+``exams`` must be there, and ``cancers`` or ``outcomes``; the others may be missing.
 """
 
 from pathlib import Path
@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from mim.schemas.table import Column, Schema, TableError
-from mim.vocab import BREASTS, SCREENING_VIEWS, Density, Quality
+from mim.vocab import BREASTS, SCREENING_VIEWS, Density, FoundBy, Outcome, Quality, Split
 
 TEXT = pa.string()
 
@@ -18,7 +18,9 @@ WOMEN = Schema(
     columns=(
         Column("woman_id", TEXT, "the registry's woman; equals Patient ID (0010,0020)", False),
         Column("birth_year", pa.int32(), "year of birth", required=False),
-        Column("followup_end", pa.date32(), "emigration, death or last day known", required=False),
+        Column("followup_end", pa.date32(), "last day she is known of", required=False),
+        Column("emigration_date", pa.date32(), "day of emigration", required=False),
+        Column("death_date", pa.date32(), "day of death", required=False),
     ),
 )
 
@@ -28,9 +30,18 @@ EXAMS = Schema(
     columns=(
         Column("exam_id", TEXT, "the registry's exam; may equal the Accession Number", False),
         Column("woman_id", TEXT, "the woman examined", False),
-        Column("exam_date", pa.date32(), "day of the examination", False),
+        Column(
+            "exam_date", pa.date32(), "day of the examination; may lack where outcomes are given"
+        ),
         Column("study_uid", TEXT, "Study Instance UID (0020,000D), if known", required=False),
         Column("site", TEXT, "screening unit", required=False),
+        Column(
+            "given_split",
+            TEXT,
+            "part of the data in the collection's own division",
+            values=(Split.TRAIN, Split.VALIDATION, Split.TEST),
+            required=False,
+        ),
     ),
 )
 
@@ -56,7 +67,7 @@ DECISIONS = Schema(
     key=("exam_id",),
     columns=(
         Column("exam_id", TEXT, "the exam decided on", False),
-        Column("consensus", pa.bool_(), "taken to the consensus meeting", False),
+        Column("consensus", pa.bool_(), "taken to the consensus meeting", required=False),
         Column("recalled", pa.bool_(), "the woman was recalled for assessment", False),
     ),
 )
@@ -67,9 +78,39 @@ CANCERS = Schema(
     columns=(
         Column("woman_id", TEXT, "the woman diagnosed", False),
         Column("diagnosis_date", pa.date32(), "day of the diagnosis", False),
-        Column("breast", TEXT, "side of the cancer", False, tuple(BREASTS)),
+        Column("breast", TEXT, "side of the cancer; missing: unknown", True, tuple(BREASTS)),
         Column("invasive", pa.bool_(), "invasive, else in situ", required=False),
-        Column("size_mm", pa.float64(), "largest diameter", required=False),
+        Column("size_mm", pa.float64(), "largest diameter, mm", required=False),
+        Column("grade", pa.int32(), "histological grade", True, ("1", "2", "3"), False),
+        Column("found_by", TEXT, "how it came to light", True, tuple(FoundBy), False),
+    ),
+)
+
+OUTCOMES = Schema(
+    "outcomes",
+    key=("exam_id", "breast"),
+    columns=(
+        Column("exam_id", TEXT, "the exam", False),
+        Column("breast", TEXT, "side", False, tuple(BREASTS)),
+        Column(
+            "outcome",
+            TEXT,
+            "what became of the breast, where a collection says it and has no dates",
+            False,
+            tuple(Outcome),
+        ),
+        Column(
+            "years_to_cancer",
+            pa.float64(),
+            "years from the exam to the breast's cancer; 0: at the exam; missing: none known",
+            required=False,
+        ),
+        Column(
+            "years_followed",
+            pa.float64(),
+            "years from the exam to the end of follow-up",
+            required=False,
+        ),
     ),
 )
 
@@ -94,8 +135,38 @@ QUALITY = Schema(
     ),
 )
 
-REGISTRY = (WOMEN, EXAMS, READINGS, DECISIONS, CANCERS, DENSITY, QUALITY)
-NEEDED = (EXAMS, CANCERS)
+RISK_FACTORS = Schema(
+    "risk_factors",
+    key=("exam_id",),
+    columns=(
+        Column("exam_id", TEXT, "the exam at which she was asked", False),
+        Column("height_cm", pa.float64(), "height, cm", required=False),
+        Column("weight_kg", pa.float64(), "weight, kg", required=False),
+        Column("children", pa.int32(), "births", required=False),
+        Column("postmenopausal", pa.bool_(), "after the menopause", required=False),
+        Column("hormone_therapy", pa.bool_(), "menopausal hormones now", required=False),
+        Column(
+            "family_history",
+            pa.bool_(),
+            "breast cancer of a mother, sister or daughter",
+            required=False,
+        ),
+        Column("earlier_biopsy", pa.bool_(), "a biopsy of a breast before", required=False),
+    ),
+)
+
+REGISTRY = (
+    WOMEN,
+    EXAMS,
+    READINGS,
+    DECISIONS,
+    CANCERS,
+    OUTCOMES,
+    DENSITY,
+    QUALITY,
+    RISK_FACTORS,
+)
+NEEDED = (EXAMS,)
 
 SUFFIXES = (".csv", ".parquet")
 
