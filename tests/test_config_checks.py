@@ -95,6 +95,32 @@ def test_value_out_of_range_is_refused(
             "outcomes.interval_days: expected more than screen_detected_days 183, got 183",
         ),
         (
+            "cohort",
+            {"outcomes.clear_days": 732},
+            "outcomes.clear_days: expected at most interval_days 731, got 732",
+        ),
+        (
+            "cohort",
+            {"outcomes.registry_date": "31.12.2020"},
+            "outcomes.registry_date: expected a day as YYYY-MM-DD, got 31.12.2020",
+        ),
+        ("cohort", {"splits.folds": 1}, "splits.folds: expected 0 for none, or 2 or more"),
+        (
+            "cohort",
+            {"splits.folds": 5, "splits.fold": 6},
+            "splits.fold: expected at most folds 5, got 6",
+        ),
+        (
+            "cohort",
+            {"splits.held_out_maker": "ge", "splits.folds": 5},
+            "splits.held_out_maker: cannot stand together with folds",
+        ),
+        (
+            "cohort",
+            {"splits.held_out_from": "2020-1-1"},
+            "splits.held_out_from: expected a day as YYYY-MM-DD, got 2020-1-1",
+        ),
+        (
             "train",
             {"data.cases_per_batch": 9},
             "data.cases_per_batch: expected at most batch_size 8, got 9",
@@ -131,7 +157,8 @@ def test_values_that_cannot_stand_together(
 
 def test_every_input_of_the_commands_is_checked() -> None:
     no_input = {"out", "key", "experiment", "model.encoder"}
-    no_input |= {"scheduler", "slurm.partition", "slurm.account"}
+    no_input |= {"scheduler", "slurm.partition", "slurm.account", "outcomes.registry_date"}
+    no_input |= {f"splits.held_out_{what}" for what in ("maker", "site", "from")}
     texts = {
         (name, key.name)
         for name, keys in KEYS.items()

@@ -42,7 +42,13 @@ HEAVY = [
 
 def needed(command: str) -> list[str]:
     """Overrides for the keys that must be given."""
-    return [f"{key.name}=." for key in command_keys(COMMANDS[command]).values() if key.is_required]
+    return [f"{name}={value}" for name, value in given(command).items()]
+
+
+def given(command: str) -> dict[str, str]:
+    """A value for each key that must be given."""
+    keys = [key for key in command_keys(COMMANDS[command]).values() if key.is_required]
+    return {key.name: key.choices[0] if key.choices else "." for key in keys}
 
 
 def mistake(command: str, *overrides: str) -> str:
@@ -59,8 +65,7 @@ def test_there_is_a_file_for_each_command_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_composes_to_its_dataclass_defaults(command: str) -> None:
-    given = {key.partition("=")[0]: "." for key in needed(command)}
-    assert compose(command, needed(command)) == COMMANDS[command](**given)
+    assert compose(command, needed(command)) == COMMANDS[command](**given(command))
 
 
 @pytest.mark.parametrize("name", experiments())
@@ -192,11 +197,12 @@ def test_mistake_is_one_line_naming_the_key(command: str, override: str, message
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if needed(name)])
 def test_keys_that_must_be_given(command: str) -> None:
-    names = [word.partition("=")[0] for word in needed(command)]
-    for left_out in names:
+    places = {"key": "FILE", "dataset": "rsna"}
+    words = given(command)
+    for left_out in words:
         with pytest.raises(InputError) as refused:
-            compose(command, [f"{name}=." for name in names if name != left_out])
-        usage = " ".join(f"{name}={'FILE' if name == 'key' else 'DIR'}" for name in names)
+            compose(command, [f"{name}={words[name]}" for name in words if name != left_out])
+        usage = " ".join(f"{name}={places.get(name, 'DIR')}" for name in words)
         assert str(refused.value) == f"{left_out}: must be given, as in: mim {command} {usage}"
 
 

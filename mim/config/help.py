@@ -37,6 +37,8 @@ def usage(command: str) -> str:
 
 
 def _place(key: Key) -> str:
+    if key.choices:
+        return key.choices[0]
     return "FILE" if key.sentence.startswith("File ") else "DIR"
 
 
@@ -74,4 +76,7 @@ def _written(key: Key) -> str:
 
 def _wrapped(sentence: str) -> list[str]:
     width = min(shutil.get_terminal_size().columns, 100)
-    return textwrap.wrap(sentence, width, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    indent = " " * 6
+    return textwrap.wrap(
+        sentence, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+    )
