@@ -1,7 +1,7 @@
 # Every target sets itself up. PYTHON picks the interpreter, VENV the environment's place.
 PYTHON ?= python3
 VENV ?= .venv
-EXTRAS ?= train,deploy,ingest,cluster,dev
+EXTRAS ?= train,deploy,ingest,adapt,cluster,dev
 EDITABLE ?= -e
 OUT ?= demo
 

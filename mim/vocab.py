@@ -177,6 +177,13 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
+CANCERS = (Outcome.SCREEN_DETECTED, Outcome.INTERVAL, Outcome.CANCER)
+"""Outcomes of a breast that had a cancer at the exam, or before the next one."""
+
+NO_CANCER = (Outcome.RECALLED, Outcome.DISMISSED, Outcome.NEGATIVE)
+"""Outcomes of a breast that was free of cancer. A later cancer is in neither of the two."""
+
+
 class FoundBy(StrEnum):
     """How a cancer came to light, in the registry's own judgement."""
 

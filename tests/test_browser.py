@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from made_page import index_with_page
 
+from mim.schemas.cohort import EXAMS
 from mim.schemas.images import IMAGES
 from mim.schemas.table import read_table
 
@@ -87,10 +88,24 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out / "index.html"
 
 
-@pytest.fixture(params=["index", "report"])
+@pytest.fixture(scope="module")
+def audit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An audit's page, of a cohort made here that has problems and warnings."""
+    from made_cohort import audited, made_cohort
+
+    out = tmp_path_factory.mktemp("audit")
+    made = made_cohort()
+    made.exam("w0b")["split"] = "test"
+    made.exam("w1b").update(prior_makers=["fuji"], site="A site of a long name that will not break")
+    made.exam("w4a").update(left_outcome="interval cancer", left_cancer=True)
+    assert audited(made, out)[0] == 2
+    return out / "audit" / "index.html"
+
+
+@pytest.fixture(params=["index", "report", "audit"])
 def path(request: pytest.FixtureRequest) -> Path:
-    if request.param == "report":
-        found: Path = request.getfixturevalue("report")
+    if request.param != "index":
+        found: Path = request.getfixturevalue(request.param)
         return found
     return index_with_page(request.getfixturevalue("programme")) / "index.html"
 
@@ -148,4 +163,21 @@ def test_its_numbers_are_those_of_the_index(browser: Any, programme: Path) -> No
         ".suspicion h3", "heads => heads.map(h => h.firstChild.textContent.trim())"
     )
     assert sorted(told) == sorted(f"{name}: {count}" for name, count in findings.items())
+    visit.page.close()
+
+
+def test_an_audits_numbers_are_those_of_its_cohort(browser: Any, audit: Path) -> None:
+    visit = Visit(browser, audit, 1280)
+    exams = read_table(audit.parents[1] / "cohort" / "exams.parquet", EXAMS).to_pylist()
+    breasts = [(exam["split"], exam[f"{s}_outcome"]) for exam in exams for s in ("left", "right")]
+    outcomes = visit.table("outcomes-table")
+    for outcome, cells in outcomes.items():
+        counts = [breasts.count((split, outcome)) for split in ("train", "validation", "test")]
+        assert [number(cell) for cell in cells] == counts
+    assert set(outcomes) == {outcome for _, outcome in breasts}
+    assert sum(number(cells[0]) for cells in visit.table("sites-table").values()) == len(exams)
+    gaps = visit.table("gaps-table")
+    assert sum(number(cells[0]) for cells in gaps.values()) == sum(len(e["priors"]) for e in exams)
+    said = visit.page.locator(".finding h3").all_inner_texts()
+    assert [head.split(maxsplit=1)[0].lower() for head in said] == ["problem", "problem", "warning"]
     visit.page.close()

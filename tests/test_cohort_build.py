@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -16,7 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mim.cohort.build import write_cohort
-from mim.cohort.settings import CohortSettings, PriorSettings, StandInSettings
+from mim.cohort.settings import (
+    CohortSettings,
+    OutcomeSettings,
+    PriorSettings,
+    SplitSettings,
+    StandInSettings,
+)
 from mim.errors import InputError
 from mim.schemas.cohort import ATTRITION, EXAMS, IMAGES
 from mim.schemas.images import IMAGES as INDEX
@@ -41,14 +48,14 @@ class Programme:
     cancers: list[dict[str, object]] = field(default_factory=list)
     others: dict[str, list[dict[str, object]]] = field(default_factory=dict)
 
-    def exam(self, name: str, woman: str, day: date, **more: object) -> None:
+    def exam(self, name: str, woman: str, day: date | None, **more: object) -> None:
         row = {"exam_id": name, "woman_id": woman, "exam_date": day, "study_uid": None}
         self.exams.append(row | more)
 
     def study(
         self,
         woman: str,
-        day: date,
+        day: date | None,
         accession: str | None = None,
         uid: str | None = None,
         views: tuple[tuple[str, str], ...] = VIEW_SLOTS,
@@ -109,13 +116,13 @@ class Programme:
         return write_cohort(index, registry, folder / "cohort", settings or CohortSettings())
 
 
-def cohort_exams(folder: Path) -> dict[str, dict[str, object]]:
+def cohort_exams(folder: Path) -> dict[str, dict[str, Any]]:
     table = read_table(folder / "cohort/exams.parquet", EXAMS)
     return {row["exam"]: row for row in table.to_pylist()}
 
 
-def cohort_images(folder: Path) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = read_table(folder / "cohort/images.parquet", IMAGES).to_pylist()
+def cohort_images(folder: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = read_table(folder / "cohort/images.parquet", IMAGES).to_pylist()
     return rows
 
 
@@ -126,7 +133,8 @@ def attrition(folder: Path, step: str, unit: str) -> dict[str, int]:
 
 def test_two_rounds_with_a_cancer_in_the_second(tmp_path: Path) -> None:
     programme = Programme()
-    first = programme.study("W1", FIRST, accession="E1", maker="siemens")
+    machine: dict[str, object] = {"model": "Mammomat Inspiration", "software_version": "VB30"}
+    first = programme.study("W1", FIRST, accession="E1", maker="siemens", **machine)
     second = programme.study("W1", SECOND, accession="E2", maker="hologic")
     programme.exam("E1", "W1", FIRST, site="north")
     programme.exam("E2", "W1", SECOND, site="south")
@@ -150,17 +158,24 @@ def test_two_rounds_with_a_cancer_in_the_second(tmp_path: Path) -> None:
         "woman": hidden("W1"),
         "exam_date": FIRST,
         "split": None,
+        "fold": None,
         "maker": "siemens",
+        "machine": "Mammomat Inspiration VB30",
         "site": "north",
         "age_years": 60,
         "left_cancer": False,
         "right_cancer": False,
         "left_outcome": Outcome.NEGATIVE,
-        "right_outcome": Outcome.NEGATIVE,
+        "right_outcome": Outcome.LATER,
+        "left_years_to_cancer": None,
+        "right_years_to_cancer": pytest.approx(735 / 365.25),
+        "left_years_followed": pytest.approx((date(2010, 1, 1) - FIRST).days / 365.25),
+        "right_years_followed": pytest.approx((date(2010, 1, 1) - FIRST).days / 365.25),
         "recalled": False,
         "density": None,
         "priors": [],
         "months_before": [],
+        "prior_makers": [],
         "joined_by": "accession number",
     }
     assert (two["left_cancer"], two["right_cancer"]) == (False, True)
@@ -169,10 +184,13 @@ def test_two_rounds_with_a_cancer_in_the_second(tmp_path: Path) -> None:
     assert (two["recalled"], two["age_years"]) == (True, 62)
     assert two["priors"] == [hidden(first)]
     assert two["months_before"] == [pytest.approx(24, abs=0.2)]
+    assert (two["prior_makers"], two["machine"]) == (["siemens"], None)
     assert two["split"] == one["split"]
     assert len(cohort_images(tmp_path)) == 8
     counts = json.loads((tmp_path / "cohort/cohort.json").read_text())["counts"]
-    assert list(counts["maker"]["hologic"].values()) == [1, 1, 1, 0, 1, 0]
+    hologic = {name: count for name, count in counts["maker"]["hologic"].items() if count}
+    found = {"screen-detected cancer, breasts": 1, "recalled without cancer, breasts": 1}
+    assert hologic == {"exams": 1, "women": 1, **found}
     assert (counts["all"]["exams"], counts["all"]["women"]) == (2, 1)
 
 
@@ -199,14 +217,85 @@ def test_four_ways_of_joining(tmp_path: Path) -> None:
     assert attrition(tmp_path, "cohort", "exams") == {"kept": 3, "no image": 1}
 
 
-def test_two_exams_on_one_day_are_not_told_apart_by_the_day(tmp_path: Path) -> None:
+def test_two_exams_on_one_day_are_one_and_join_by_the_day(tmp_path: Path) -> None:
     programme = Programme()
     programme.exam("E1", "W1", FIRST)
     programme.exam("E2", "W1", FIRST)
     programme.study("W1", FIRST)
     programme.screened("E3", "W1", SECOND)
     programme.build(tmp_path)
-    assert attrition(tmp_path, "cohort", "images") == {"kept": 4, "no registry exam": 4}
+    assert attrition(tmp_path, "cohort", "images") == {"kept": 8}
+    assert attrition(tmp_path, "cohort", "exams") == {"kept": 2, "repeated exam": 1}
+
+
+def test_an_exam_done_again_fills_the_views_that_are_missing(tmp_path: Path) -> None:
+    programme = Programme()
+    programme.screened("E1", "W1", FIRST, views=VIEW_SLOTS[:3], maker="ge")
+    programme.screened("E2", "W1", FIRST + timedelta(days=6), maker="philips")
+    programme.screened("E3", "W1", FIRST + timedelta(days=8))
+    programme.build(tmp_path)
+    first, third = sorted(cohort_exams(tmp_path).values(), key=lambda row: str(row["exam_date"]))
+    assert (first["exam_date"], first["maker"]) == (FIRST, "ge")
+    makers = {
+        row["maker"]: row["view"] for row in cohort_images(tmp_path) if row["exam"] == first["exam"]
+    }
+    assert makers == {"ge": "CC", "philips": "MLO"}
+    assert attrition(tmp_path, "cohort", "images") == {"kept": 8, "repeated view": 3}
+    assert attrition(tmp_path, "cohort", "exams") == {"kept": 2, "repeated exam": 1}
+    assert third["priors"] == []
+
+
+def test_exams_without_a_date_go_through_without_priors(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    programme = Programme()
+    for name in ("E1", "E2"):
+        programme.exam(name, "W1", None)
+        programme.study("W1", None, accession=name)
+    cancer = {"exam_id": "E1", "breast": "L", "outcome": "cancer", "years_to_cancer": 0}
+    programme.others = {"outcomes": [cancer]}
+    programme.build(tmp_path)
+    exams = sorted(cohort_exams(tmp_path).values(), key=lambda row: str(row["left_outcome"]))
+    assert [row["left_cancer"] for row in exams] == [True, None]
+    assert [row["priors"] for row in exams] == [[], []]
+    assert "all without exam_date: there are no priors" in capsys.readouterr().out
+
+
+def test_density_alone_makes_a_cohort(tmp_path: Path) -> None:
+    programme = Programme()
+    too_short(programme)
+    programme.others = {"density": [{"exam_id": "E1", "breast": "L", "density": "d"}]}
+    programme.build(tmp_path)
+    assert [row["density"] for row in cohort_exams(tmp_path).values()] == ["d"]
+
+
+def test_risk_factors_and_mirai_csv_stand_where_they_are_wanted(tmp_path: Path) -> None:
+    programme = Programme()
+    programme.screened("E1", "W1", FIRST)
+    programme.exam("E2", "W1", SECOND)
+    programme.others = {"risk_factors": [{"exam_id": e, "children": 2} for e in ("E1", "E2")]}
+    programme.build(tmp_path, CohortSettings(mirai_csv=True))
+    [row] = pq.read_table(tmp_path / "cohort/risk_factors.parquet").to_pylist()
+    assert [row["exam"]] == list(cohort_exams(tmp_path))
+    assert (row["children"], row["height_cm"], "exam_id" in row) == (2, None, False)
+    assert len(pl.read_csv(tmp_path / "cohort/mirai.csv")) == 4
+    programme.others = {}
+    (tmp_path / "registry/risk_factors.csv").unlink()
+    programme.build(tmp_path)
+    assert not {"risk_factors.parquet", "mirai.csv"} & {p.name for p in tmp_path.rglob("cohort/*")}
+
+
+def test_the_salt_that_was_found_divides_so_again(tmp_path: Path) -> None:
+    programme = Programme()
+    for number in range(12):
+        programme.screened(f"E{number}", f"W{number}", FIRST, views=VIEW_SLOTS[:1])
+    programme.build(tmp_path, CohortSettings(splits=SplitSettings(best_of=20)))
+    found = cohort_exams(tmp_path)
+    about = json.loads((tmp_path / "cohort/cohort.json").read_text())
+    again = SplitSettings(**about["settings"]["splits"])
+    assert again.salt > 0
+    programme.build(tmp_path, CohortSettings(splits=again))
+    assert cohort_exams(tmp_path) == found
 
 
 def test_images_of_another_woman_are_left_out_and_counted(
@@ -370,48 +459,114 @@ def test_index_that_is_none(tmp_path: Path) -> None:
         write_cohort(tmp_path, tmp_path, tmp_path / "cohort", CohortSettings())
 
 
-EXAM_DAYS = st.lists(st.integers(0, 3000), min_size=1, max_size=4, unique=True)
-WOMEN = st.dictionaries(st.integers(0, 99), EXAM_DAYS, min_size=1, max_size=6)
+@st.composite
+def screened_women(draw: st.DrawFn, first: int) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Women from number ``first`` on, with up to four exams each, and what came of those."""
+    exams = st.fixed_dictionaries(
+        {
+            "day": st.one_of(st.integers(0, 20), st.integers(0, 2500), st.none()),
+            "came": st.sampled_from(["by accession number", "by day", "not"]),
+            "views": st.lists(st.sampled_from([*VIEW_SLOTS, ("L", "ML")]), max_size=6),
+            "reason": st.sampled_from([None, None, None, "for processing"]),
+            "maker": st.sampled_from(["ge", "siemens"]),
+            "cancer": st.sampled_from([None] * 5 + [("L", 30), ("R", 400), (None, 90)]),
+            "site": st.sampled_from(["north", "south"]),
+        }
+    )
+    hers = draw(st.lists(st.lists(exams, min_size=1, max_size=4), min_size=1, max_size=4))
+    return [(f"W{first + number}", rows) for number, rows in enumerate(hers)]
 
 
-def programme_of(women: dict[int, list[int]]) -> Programme:
+def programme_of(women: list[tuple[str, list[dict[str, Any]]]]) -> Programme:
+    """The programme of these women, and of ten others who keep every split from being empty."""
     programme = Programme()
-    for woman, days in women.items():
-        for day in days:
-            name = f"E{woman}-{day}"
-            programme.screened(name, f"W{woman}", FIRST + timedelta(days=day), views=VIEW_SLOTS[:1])
+    for number in range(10):
+        for day in (FIRST, date(2006, 1, 1)):
+            programme.screened(f"N{number} {day}", f"N{number}", day, views=VIEW_SLOTS[:1])
+    given = {"exam_id": f"N0 {FIRST}", "breast": "L", "outcome": "negative"}
+    programme.others = {"outcomes": [given]}
+    for woman, exams in women:
+        for number, exam in enumerate(exams):
+            name = f"{woman}-{number}"
+            day = None if exam["day"] is None else FIRST + timedelta(days=exam["day"])
+            programme.exam(name, woman, day, site=exam["site"])
+            if exam["came"] != "not":
+                accession = name if exam["came"] == "by accession number" else None
+                more = {key: exam[key] for key in ("views", "reason", "maker")}
+                programme.study(woman, day, accession, **more)
+            if day and exam["cancer"]:
+                side, days = exam["cancer"]
+                diagnosed = {"diagnosis_date": day + timedelta(days=days), "breast": side}
+                programme.cancers.append({"woman_id": woman, **diagnosed})
+    programme.cancers = [
+        dict(row) for row in {tuple(c.items()): c for c in programme.cancers}.values()
+    ]
     return programme
 
 
-@settings(max_examples=15, deadline=None)
-@given(WOMEN, WOMEN, st.randoms())
-def test_no_leakage_and_nobody_moves(
-    women: dict[int, list[int]], newcomers: dict[int, list[int]], random: object
+COHORTS = st.builds(
+    CohortSettings,
+    outcomes=st.just(OutcomeSettings(registry_date="2012-01-01")),
+    priors=st.builds(
+        PriorSettings, most=st.integers(0, 3), least_gap_months=st.sampled_from([0, 6])
+    ),
+    splits=st.builds(
+        SplitSettings,
+        test=st.just(0.5),
+        salt=st.integers(0, 2),
+        folds=st.sampled_from([0, 2]),
+        held_out_from=st.sampled_from([None, "2005-01-01"]),
+    ),
+    stand_ins=st.builds(StandInSettings, for_processing=st.booleans()),
+)
+
+
+def tables(folder: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(folder.glob("cohort/*.parquet"))]
+
+
+@settings(max_examples=8)
+@given(screened_women(0), screened_women(50), COHORTS, st.randoms())
+def test_counts_add_up_nothing_leaks_and_nobody_moves(
+    women: list[tuple[str, list[dict[str, Any]]]],
+    newcomers: list[tuple[str, list[dict[str, Any]]]],
+    wanted: CohortSettings,
+    random: Random,
 ) -> None:
-    """A woman is in one split, priors are older and hers, and neither order nor others matter."""
-    wanted = CohortSettings(priors=PriorSettings(most=3))
     with TemporaryDirectory() as name:
         folder = Path(name)
-        programme_of(women).build(folder, wanted)
-        before = cohort_exams(folder)
-        grown = programme_of(women | {n + 100: days for n, days in newcomers.items()})
-        random.shuffle(grown.images)  # type: ignore[attr-defined]
-        random.shuffle(grown.exams)  # type: ignore[attr-defined]
-        grown.build(folder, wanted)
-        after = cohort_exams(folder)
-    splits: dict[object, set[object]] = {}
-    for row in after.values():
+        programme = programme_of(women)
+        programme.build(folder, wanted)
+        exams, before = cohort_exams(folder), tables(folder)
+        check_counts(folder, programme, wanted.stand_ins.for_processing)
+        check_leaks(exams)
+        for rows in (programme.images, programme.exams, programme.cancers):
+            random.shuffle(rows)
+        programme.build(folder, wanted)
+        assert tables(folder) == before
+        programme_of(women + newcomers).build(folder, wanted)
+        grown = cohort_exams(folder)
+    assert {exam: grown[exam] for exam in exams} == exams
+
+
+def check_counts(folder: Path, programme: Programme, for_processing: bool) -> None:
+    """What the cohort kept and left out is what the registry has and the index kept."""
+    usable = [None, "for processing"] if for_processing else [None]
+    images = sum(row.get("reason") in usable for row in programme.images)
+    assert sum(attrition(folder, "cohort", "images").values()) == images
+    assert sum(attrition(folder, "cohort", "exams").values()) == len(programme.exams)
+    assert attrition(folder, "cohort", "images")["kept"] == len(cohort_images(folder))
+    assert attrition(folder, "cohort", "exams")["kept"] == len(cohort_exams(folder))
+    assert {row["exam"] for row in cohort_images(folder)} == set(cohort_exams(folder))
+
+
+def check_leaks(exams: dict[str, dict[str, Any]]) -> None:
+    """A woman is in one split, and her priors are hers, dated and older."""
+    splits: dict[str, set[str]] = {}
+    for row in exams.values():
         splits.setdefault(row["woman"], set()).add(row["split"])
-        for prior in row["priors"]:  # type: ignore[attr-defined]
-            assert after[prior]["exam_date"] < row["exam_date"]  # type: ignore[operator]
-            assert after[prior]["woman"] == row["woman"]
-    assert all(len(parts) == 1 and parts <= set(Split) for parts in splits.values())
-    hers = {row["woman"] for row in before.values()}
-    assert {key(row) for row in before.values()} == {
-        key(row) for row in after.values() if row["woman"] in hers
-    }
-
-
-def key(row: dict[str, object]) -> tuple[object, ...]:
-    """What must not change when women are added; the study's made-up UID does."""
-    return row["woman"], row["exam_date"], row["split"], tuple(row["months_before"])  # type: ignore[arg-type]
+        for prior in row["priors"]:
+            assert exams[prior]["exam_date"] < row["exam_date"]
+            assert exams[prior]["woman"] == row["woman"]
+        assert row["prior_makers"] == [exams[prior]["maker"] for prior in row["priors"]]
+    assert all(len(parts - {Split.UNUSED}) <= 1 for parts in splits.values())

@@ -1,13 +1,23 @@
 """The registry's tables: what is read, and what each fault is called."""
 
-from datetime import date
+import re
+from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from zoneinfo import ZoneInfo
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from mim.cohort.registry import read_registry
+from mim.cohort.registry import Registry, read_registry
 from mim.errors import InputError
+from mim.schemas.registry import REGISTRY
 
 EXAMS = "exam_id,woman_id,exam_date,study_uid,site\nE1,W1,2010-03-01,,north\nE2,W2,2011-04-02,,\n"
 CANCERS = "woman_id,diagnosis_date,breast,invasive,size_mm\nW1,2010-03-20,L,true,11.5\n"
@@ -22,10 +32,10 @@ def write(folder: Path, **tables: str) -> Path:
 def test_reads_types_and_leaves_missing_cells_missing(tmp_path: Path) -> None:
     registry = read_registry(write(tmp_path))
     assert registry.exams.rows() == [
-        ("E1", "W1", date(2010, 3, 1), None, "north"),
-        ("E2", "W2", date(2011, 4, 2), None, None),
+        ("E1", "W1", date(2010, 3, 1), None, "north", None),
+        ("E2", "W2", date(2011, 4, 2), None, None, None),
     ]
-    assert registry.cancers.rows() == [("W1", date(2010, 3, 20), "L", True, 11.5)]
+    assert registry.cancers.rows() == [("W1", date(2010, 3, 20), "L", True, 11.5, None, None)]
     assert registry.women.is_empty()
     assert registry.women.schema["followup_end"] == pl.Date
     assert registry.notices == []
@@ -52,10 +62,11 @@ def test_csv_and_parquet_read_alike(tmp_path: Path) -> None:
 def test_what_is_ignored_is_named(tmp_path: Path) -> None:
     write(tmp_path, exams=EXAMS.replace("site", "unit"), cancers=f"{CANCERS}W9,2010-03-20,L,,\n")
     (tmp_path / "reading.csv").write_text("exam_id\n")
+    (tmp_path / "map.csv").write_text("place\n")
     typo, columns, strangers = read_registry(tmp_path).notices
-    assert typo.endswith("ignored: reading.csv")
-    assert columns.endswith("exams.csv: unknown columns, ignored: unit")
-    assert strangers == "cancers: 1 of women without an exam, not used"
+    assert typo.endswith("ignored: map.csv, reading.csv (if 'readings' is meant, rename it)")
+    assert columns == "exams.csv: unknown columns, ignored: unit"
+    assert strangers == "cancers.csv: row 3: of a woman without an exam; not used"
 
 
 @pytest.mark.parametrize(
@@ -70,20 +81,23 @@ def test_what_is_ignored_is_named(tmp_path: Path) -> None:
             {"exams": EXAMS.replace("W2", "")},
             "exams.csv: row 3, column 'woman_id' is empty; fill in",
         ),
-        (
-            {"exams": EXAMS.replace("2011-04-02", "02.04.2011")},
-            "exams.csv: row 3, column 'exam_date' is not a day as YYYY-MM-DD",
-        ),
-        ({"exams": EXAMS.replace("2011-04-02", "2011-4-2")}, "row 3, column 'exam_date' is not"),
-        ({"exams": EXAMS.replace("2011-04-02", "2011-02-30")}, "row 3, column 'exam_date' is not"),
-        ({"exams": EXAMS.replace("2011-04-02", "2999-01-01")}, "row 3, .* to today; correct it"),
-        ({"exams": EXAMS.replace("2011-04-02", "0211-04-02")}, "row 3, .* from 1900-01-01"),
-        ({"exams": EXAMS.replace("2010-", "").replace("2011-", "")}, r"row 2 \(and 1 more rows\)"),
+        ({"exams": EXAMS.replace("2011-04-02", "2999-01-01")}, "row 3, .* is after today; correct"),
+        ({"exams": EXAMS.replace("2011-04-02", "0211-04-02")}, "row 3, .* is before 1900-01-01; c"),
+        ({"exams": EXAMS.replace("2010-", "").replace("2011-", "")}, "row 2 and 1 more, column"),
+        ({"exams": EXAMS.replace("2011-04-02", "")}, "row 3, column 'exam_date' is empty; fill in"),
+        ({"exams": EXAMS.replace("W2", "NULL")}, "row 3, column 'woman_id' is a word or sign for"),
         ({"exams": EXAMS.splitlines()[0] + "\n"}, "exams.csv: no exam in it; add"),
         ({"cancers": CANCERS.replace(",L,", ",left,")}, "row 2, column 'breast' is none of L, R"),
         ({"cancers": CANCERS.replace("true", "yes")}, "column 'invasive' is not true or false"),
-        ({"cancers": CANCERS.replace("11.5", "11 mm")}, "'size_mm' is not a number with a decimal"),
-        ({"cancers": CANCERS.replace("11.5", "nan")}, "'size_mm' is not a number"),
+        ({"cancers": CANCERS.replace("11.5", "large")}, "'size_mm' is not a number with a decimal"),
+        ({"cancers": CANCERS.replace("11.5", "11 mm")}, "'size_mm' carries a unit; write the num"),
+        ({"cancers": CANCERS.replace("11.5", '"11,5"')}, "'size_mm' has a decimal comma; write a"),
+        ({"cancers": CANCERS.replace("11.5", "nan")}, "'size_mm' is a word or sign for a missing"),
+        (
+            {"cancers": CANCERS.replace("11.5", "301")},
+            "'size_mm' is outside 0.1 to 300 mm; correct",
+        ),
+        ({"cancers": CANCERS.replace("11.5", "0")}, "or leave the cell empty"),
         # Keys.
         (
             {"exams": EXAMS + "E1,W3,2012-01-01,,\n"},
@@ -119,14 +133,27 @@ def test_what_is_ignored_is_named(tmp_path: Path) -> None:
             "exams.csv: row 3, column 'woman_id' is not in the table 'women'",
         ),
         (
+            {"outcomes": "exam_id,breast,outcome\nE9,L,negative\n"},
+            "outcomes.csv: row 2, column 'exam_id' is not in the table 'exams'",
+        ),
+        (
+            {"risk_factors": "exam_id,height_cm\nE9,170\n"},
+            "risk_factors.csv: row 2, column 'exam_id' is not in the table 'exams'",
+        ),
+        ({"risk_factors": "exam_id,height_cm\nE1,1.70\n"}, "'height_cm' looks like metres; write"),
+        ({"risk_factors": "exam_id,height_cm\nE1,67\n"}, "'height_cm' is outside 100 to 230 cm"),
+        ({"risk_factors": "exam_id,weight_kg\nE1,7\n"}, "'weight_kg' is outside 25 to 300 kg"),
+        ({"women": "woman_id,birth_year\nW1,50\nW2,\n"}, "'birth_year' is no year from 1880 to"),
+        (
             {"women": "woman_id,birth_year\nW1,1950.5\nW2,\n"},
             "women.csv: row 2, column 'birth_year' is not a whole number",
         ),
         # Files.
-        (
-            {"exams": EXAMS.replace(",", ";")},
-            "exams.csv: columns are separated by ';'; write it with",
-        ),
+        ({"exams": EXAMS.replace(",", ";")}, "exams.csv: columns are separated by semicolons; w"),
+        ({"exams": EXAMS.replace(",", "\t")}, "exams.csv: columns are separated by tabs; write"),
+        ({"exams": "sep=,\n" + EXAMS}, "exams.csv: the first line is a word to Excel; delete"),
+        ({"exams": EXAMS.replace("site", "exam_id")}, "exams.csv: two columns have one name"),
+        ({"exams": EXAMS.split("\n", 1)[1]}, "the first row names no column of the table 'exams'"),
         ({"exams": EXAMS + "E3,W1,2012-01-01,,a,b\n"}, "row 4 has 6 cells and the header 5; put"),
         ({"exams": ""}, "exams.csv: cannot be read; the file is empty"),
     ],
@@ -149,7 +176,10 @@ def test_rows_are_counted_as_in_a_spreadsheet(tmp_path: Path) -> None:
 
 def test_missing_table_and_folder(tmp_path: Path) -> None:
     (tmp_path / "exams.csv").write_text(EXAMS)
-    with pytest.raises(InputError, match=r"'cancers' is missing; write it as cancers\.csv or"):
+    with pytest.raises(InputError, match=r"'cancers': write it as cancers\.csv or .* 'outcomes': "):
+        read_registry(tmp_path)
+    (tmp_path / "exams.csv").rename(tmp_path / "exam.csv")
+    with pytest.raises(InputError, match=r"'exams' is missing; .*\(is it 'exam'\? then rename"):
         read_registry(tmp_path)
     with pytest.raises(InputError, match="no such folder"):
         read_registry(tmp_path / "nowhere")
@@ -161,11 +191,308 @@ def test_table_given_twice(tmp_path: Path) -> None:
         read_registry(tmp_path)
 
 
-def test_latin_1_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            EXAMS.replace("north", "Tromsø").encode("latin-1"),
+            "it is not UTF-8; save it as CSV UTF-8",
+        ),
+        (EXAMS.encode("utf-16"), "it is UTF-16; save it as CSV UTF-8"),
+        (EXAMS.encode("utf-16-le"), "it is UTF-16; save it as CSV UTF-8"),
+        (b"PK\x03\x04rest of a workbook", "it is an Excel file; save it as CSV UTF-8"),
+    ],
+)
+def test_other_encodings_are_named(tmp_path: Path, content: bytes, words: str) -> None:
     write(tmp_path)
-    (tmp_path / "exams.csv").write_bytes(EXAMS.replace("north", "Tromsø").encode("latin-1"))
-    with pytest.raises(InputError, match="it is not UTF-8"):
+    (tmp_path / "exams.csv").write_bytes(content)
+    with pytest.raises(InputError, match=rf"exams\.csv: .*{words}"):
         read_registry(tmp_path)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+    write(tmp_path, exams=f"\ufeff{EXAMS}")
+    assert read_registry(tmp_path).exams["exam_id"].to_list() == ["E1", "E2"]
+
+
+def test_a_table_in_another_format_is_not_lost_in_silence(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "readings.xlsx").write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"readings\.xlsx: .*; save it as readings\.csv"):
+        read_registry(tmp_path)
+    (tmp_path / "readings.xlsx").rename(tmp_path / "Readings.CSV")
+    with pytest.raises(InputError, match=r"small letters: readings\.csv"):
+        read_registry(tmp_path)
+
+
+def test_a_workbook_beside_the_table_is_only_ignored(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "exams.xlsx").write_bytes(b"PK")
+    (notice,) = read_registry(tmp_path).notices
+    assert notice.endswith("ignored: exams.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        (["02.04.2011"], "is DD.MM.YYYY; write days as YYYY-MM-DD"),
+        (["2/4/2011", "2/14/2011"], "is MM/DD/YYYY; write days as YYYY-MM-DD"),
+        (["2/4/2011", "14/2/2011"], "is DD/MM/YYYY; write"),
+        (["2/4/2011"], "is DD/MM/YYYY or MM/DD/YYYY; write"),
+        (["2/14/2011", "14/2/2011"], "is partly DD/MM/YYYY and partly MM/DD/YYYY; write"),
+        (["02-14-2011"], "is MM-DD-YYYY; write"),
+        (["20110402"], "is YYYYMMDD; write"),
+        (["2011-04-02 00:00:00", "2.4.2011 12:30"], "carries a time of day; write days as"),
+        (["02.04.11", "2/4/11"], "has a year of two digits; write"),
+        (["40635", "40635.0"], "is a serial number of Excel; give the column the format yyyy-mm"),
+        (["2011-14-02"], "is YYYY-DD-MM; write"),
+        (["2011-02-30"], "is no day of the calendar; correct it"),
+        (["2011-4-2", "2011/04/02"], "is a day without its zeros or hyphens; write"),
+        (["2011", "2011-04"], "is a year or month without a day; write"),
+        (["02APR2011", "2. april 2011"], "has the month as a word; write"),
+        (["unknown"], "is not a day as YYYY-MM-DD; correct it"),
+        (["NA", "."], "is a word or sign for a missing value; leave such cells empty"),
+    ],
+)
+def test_forms_of_dates_are_recognised(tmp_path: Path, cells: list[str], words: str) -> None:
+    women = [f"W{n},{cell}" for n, cell in enumerate(["", "2015-03-01", *cells], start=1)]
+    text = "\n".join(["woman_id,followup_end", *women])
+    more = f" and {len(cells) - 1} more" * (len(cells) > 1)
+    with pytest.raises(InputError) as caught:
+        read_registry(write(tmp_path, women=text))
+    assert f"women.csv: row 4{more}, column 'followup_end' {words}" in str(caught.value)
+
+
+def exams_on(days: list[date]) -> str:
+    rows = [f"E{n},W{n},{day}" for n, day in enumerate(days, start=1)]
+    return "\n".join(["exam_id,woman_id,exam_date", *rows])
+
+
+def test_swapped_days_and_months_are_seen_in_many_dates(tmp_path: Path) -> None:
+    """Days up to the 12th stay valid when swapped, so a swapped column has no other."""
+    days = [date(2010 + k % 5, 1 + k % 12, 1 + k // 6) for k in range(70)]
+    assert len(set(days)) == len(days)
+    assert max(day.day for day in days) == 12
+    with pytest.raises(InputError, match="column 'exam_date' has no day after the 12th"):
+        read_registry(write(tmp_path, exams=exams_on(days)))
+    fine = (
+        [*days[1:], date(2010, 1, 13)],  # one day after the 12th
+        days[:59],  # too few to tell
+        [day.replace(year=2000 + k, day=1) for k, day in enumerate(days[:25])] * 3,  # no days known
+    )
+    for kept in fine:
+        assert read_registry(write(tmp_path, exams=exams_on(kept))).exams.height == len(kept)
+
+
+def test_sizes_in_centimetres_are_seen_in_many(tmp_path: Path) -> None:
+    sizes = [0.4 + n * 0.1 for n in range(25)]
+
+    def cancers(factor: float, kept: int) -> str:
+        rows = [
+            f"W1,20{10 + n // 12}-{1 + n % 12:02}-01,L,{sizes[n] * factor:.1f}" for n in range(kept)
+        ]
+        return "\n".join(["woman_id,diagnosis_date,breast,size_mm", *rows])
+
+    with pytest.raises(InputError, match="column 'size_mm' looks like centimetres"):
+        read_registry(write(tmp_path, cancers=cancers(1, 25)))
+    read_registry(write(tmp_path, cancers=cancers(10, 25)))
+    read_registry(write(tmp_path, cancers=cancers(1, 19)))
+
+
+def test_a_column_under_another_name_is_suggested(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'woman_id' .* is missing; is it 'Woman ID'. then rename"):
+        read_registry(write(tmp_path, exams=EXAMS.replace("woman_id", "Woman ID")))
+    write(tmp_path, women="woman_id,birthyear\nW1,1950\nW2,1950\n")
+    (notice,) = read_registry(tmp_path).notices
+    assert notice.endswith("ignored: birthyear (if 'birth_year' is meant, rename it)")
+
+
+def test_every_fault_is_found_in_one_run(tmp_path: Path) -> None:
+    tables = {
+        "women": "woman_id,birth_year\nW1,1950\nW1,x\n",
+        "exams": "exam_id,woman_id,exam_date\nE1,W1,01.02.2010\n,W1,2010-01-01\nE1,W2,40000\n",
+        "cancers": "woman_id,breast\nW1,L\n",
+        "readings": "exam_id,reader,breast,score\nE1,a,L,9\nE1,a,left,\nE7,a,L,1\n",
+        "decisions": "exam_id;recalled\n",
+    }
+    with pytest.raises(InputError) as caught:
+        read_registry(write(tmp_path, **tables))
+    found = [
+        line.replace(f"{tmp_path}/", "").split("; ")[0] for line in str(caught.value).split("\n")
+    ]
+    assert found == [
+        "women.csv: row 3, column 'birth_year' is not a whole number",
+        "women.csv: row 3, column 'woman_id' repeats row 2",
+        "exams.csv: row 3, column 'exam_id' is empty",
+        "exams.csv: row 2, column 'exam_date' is DD.MM.YYYY",
+        "exams.csv: row 4, column 'exam_date' is a serial number of Excel",
+        "exams.csv: row 4, column 'exam_id' repeats row 2",
+        "readings.csv: row 3, column 'breast' is none of L, R",
+        "readings.csv: row 3, column 'score' is empty",
+        "readings.csv: row 2, column 'score' is none of 1, 2, 3, 4, 5",
+        "decisions.csv: columns are separated by semicolons",
+        "cancers.csv: column 'diagnosis_date' (day of the diagnosis) is missing",
+        "readings.csv: row 4, column 'exam_id' is not in the table 'exams'",
+        "exams.csv: row 4, column 'woman_id' is not in the table 'women'",
+    ]
+
+
+def test_dates_and_cancers_may_lack_where_outcomes_are_given(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        exams="exam_id,woman_id,exam_date\nE1,W1,\n",
+        outcomes="exam_id,breast,outcome,years_to_cancer\nE1,L,cancer,0\nE1,R,unknown,\n",
+    )
+    (tmp_path / "cancers.csv").unlink()
+    registry = read_registry(tmp_path)
+    assert registry.exams["exam_date"].to_list() == [None]
+    assert registry.outcomes["years_to_cancer"].to_list() == [0.0, None]
+    assert registry.cancers.is_empty()
+
+
+def test_the_side_of_a_cancer_may_be_unknown(tmp_path: Path) -> None:
+    assert read_registry(write(tmp_path, cancers=CANCERS.replace(",L,", ",,"))).cancers[
+        "breast"
+    ].to_list() == [None]
+
+
+WOMEN = "woman_id,followup_end,emigration_date,death_date\n"
+READINGS = "exam_id,reader,breast,score\n"
+DECISIONS = "exam_id,recalled\n"
+
+
+@pytest.mark.parametrize(
+    ("tables", "notice"),
+    [
+        (
+            {"cancers": CANCERS.replace("2010", "2009")},
+            "cancers.csv: row 2: diagnosed before her first exam; her exams are left out as after",
+        ),
+        (
+            {"women": WOMEN + "W1,,,2010-03-19\nW2,,,\n"},
+            "cancers.csv: row 2: diagnosed after her death",
+        ),
+        (
+            {"women": WOMEN + "W1,,2010-03-19,\nW2,,,\n"},
+            "cancers.csv: row 2: diagnosed after her emigration",
+        ),
+        ({"women": WOMEN + "W1,,,\nW2,,,2011-04-01\n"}, "exams.csv: row 3: exam after her death"),
+        (
+            {"women": WOMEN + "W2,2011-04-01,,\nW1,2011-04-01,,\n"},
+            "women.csv: row 2: followup_end is before her first exam",
+        ),
+        (
+            {"readings": READINGS + "E1,a,L,1\nE1,a,R,1\n", "decisions": DECISIONS + "E1,true\n"},
+            "decisions.csv: row 2: recalled, though no reading of the exam is 2 or more",
+        ),
+        (
+            {
+                "readings": READINGS + "E1,a,L,3\nE1,a,R,1\nE1,b,L,1\nE1,b,R,2\nE2,a,L,1\n",
+                "decisions": DECISIONS + "E2,false\n",
+            },
+            "readings.csv: row 2 and 1 more: every reader scored 2 or more, and the exam has no row",
+        ),
+        (
+            {"exams": EXAMS + "E3,w1,2012-01-01,,\nE4,0W1,2012-01-01,,\nE5,W1.0,2012-01-01,,\n"},
+            "exams.csv: row 2 and 3 more: woman_id is another's but for case or zeros",
+        ),
+    ],
+)
+def test_what_is_odd_is_noticed(tmp_path: Path, tables: dict[str, str], notice: str) -> None:
+    notices = read_registry(write(tmp_path, **tables)).notices
+    assert any(line.startswith(notice) for line in notices), notices
+    assert not any(name in line for line in notices for name in ("E1", "W1", "W2"))
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"women": WOMEN + "W1,2010-03-20,2010-03-20,2010-03-20\nW2,2011-04-02,,2011-04-02\n"},
+        {"cancers": CANCERS.replace("03-20", "03-01")},
+        {"readings": READINGS + "E2,a,L,1\n", "decisions": DECISIONS + "E1,true\n"},
+        {"readings": READINGS + "E1,a,L,1\nE1,b,R,2\n", "decisions": DECISIONS + "E1,true\n"},
+        {"readings": READINGS + "E1,a,L,2\nE1,b,R,1\n", "decisions": DECISIONS + "E2,false\n"},
+        {"readings": READINGS + "E1,a,L,2\nE1,b,R,2\n", "decisions": DECISIONS + "E1,false\n"},
+        {"readings": READINGS + "E1,a,L,2\nE1,b,R,2\n"},
+    ],
+)
+def test_what_is_usual_is_not_noticed(tmp_path: Path, tables: dict[str, str]) -> None:
+    assert read_registry(write(tmp_path, **tables)).notices == []
+
+
+def as_parquet(folder: Path, columns: dict[str, pa.Array]) -> Path:
+    write(folder)
+    (folder / "exams.csv").unlink()
+    pq.write_table(pa.table(columns), folder / "exams.parquet")
+    return folder
+
+
+MIDNIGHT = datetime(2010, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("exam_id", "day"),
+    [
+        (pa.array(["E1"]).dictionary_encode(), pa.array([MIDNIGHT], pa.timestamp("ns"))),
+        (pa.array(["E1"], pa.large_string()), pa.array([MIDNIGHT], pa.timestamp("us"))),
+        (pa.array(["E1"], pa.string_view()), pa.array([MIDNIGHT.date()], pa.date64())),
+        (
+            pa.array([" E1 "]),
+            pa.array(
+                [MIDNIGHT.replace(tzinfo=ZoneInfo("Europe/Oslo"))],
+                pa.timestamp("ms", "Europe/Oslo"),
+            ),
+        ),
+        (pa.array(["E1"]), pa.array([MIDNIGHT.date()]).dictionary_encode()),
+        (pa.array(["E1"]), pa.array(["2010-03-01"])),
+    ],
+)
+def test_parquet_types_that_mean_the_same_read_the_same(
+    tmp_path: Path, exam_id: pa.Array, day: pa.Array
+) -> None:
+    columns = {"exam_id": exam_id, "woman_id": pa.array([1]), "exam_date": day, "site": pa.nulls(1)}
+    registry = read_registry(as_parquet(tmp_path, columns))
+    assert registry.exams.rows() == [("E1", "1", MIDNIGHT.date(), None, None, None)]
+    assert registry.exams.schema["site"] == pl.String
+
+
+def test_parquet_numbers_and_flags_of_any_width_are_read(tmp_path: Path) -> None:
+    write(tmp_path)
+    scores = {"exam_id": ["E1"] * 2, "reader": [1, 2], "breast": ["L", "L"]}
+    for kind in (pa.int64(), pa.int8(), pa.float64(), pa.float32(), pa.decimal128(20, 0)):
+        cells = pa.array([1, 4]).cast(kind)
+        pq.write_table(pa.table(scores | {"score": cells}), tmp_path / "readings.parquet")
+        assert read_registry(tmp_path).readings["score"].to_list() == [1, 4]
+    for cells in (pa.array([True, False]), pa.array([1, 0]), pa.array([1.0, 0.0])):
+        flags = pa.table({"exam_id": ["E1", "E2"], "recalled": cells})
+        pq.write_table(flags, tmp_path / "decisions.parquet")
+        assert read_registry(tmp_path).decisions["recalled"].to_list() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("day", "words"),
+    [
+        (pa.array([MIDNIGHT.replace(hour=23)]), "'exam_date' carries a time of day"),
+        (pa.array([20100301]), "'exam_date' is YYYYMMDD"),
+        (pa.array([40238]), "'exam_date' is a serial number of Excel"),
+        (pa.array([[1]]), "'exam_date' is neither text nor numbers nor days"),
+        (pa.array([b"2010-03-01"]), "'exam_date' is neither text nor numbers nor days"),
+        (pa.array([date(2999, 1, 1)]), "'exam_date' is after today"),
+    ],
+)
+def test_parquet_cells_at_fault_are_named_too(tmp_path: Path, day: pa.Array, words: str) -> None:
+    columns = {"exam_id": pa.array(["E1"]), "woman_id": pa.array(["W1"]), "exam_date": day}
+    with pytest.raises(InputError, match=words):
+        read_registry(as_parquet(tmp_path, columns))
+
+
+def test_broken_parquet_is_named(tmp_path: Path) -> None:
+    columns = {"exam_id": pa.array(["E1"]), "woman_id": pa.array(["W1"])}
+    whole = (as_parquet(tmp_path, columns) / "exams.parquet").read_bytes()
+    for broken in (b"", b"PAR1", whole[:-20], whole[:10] + whole[30:]):
+        (tmp_path / "exams.parquet").write_bytes(broken)
+        with pytest.raises(InputError, match=r"exams\.parquet: cannot be read; it is not Parquet"):
+            read_registry(tmp_path)
 
 
 def test_names_written_as_floating_point_are_refused(tmp_path: Path) -> None:
@@ -180,3 +507,105 @@ def test_whole_numbers_may_carry_a_point(tmp_path: Path) -> None:
     """As pandas writes a column of whole numbers with gaps."""
     women = "woman_id,birth_year\nW1,1950.0\nW2,\n"
     assert read_registry(write(tmp_path, women=women)).women["birth_year"].to_list() == [1950, None]
+
+
+def test_the_page_names_every_table_and_column() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "registry.md").read_text(encoding="utf-8")
+    for schema in REGISTRY:
+        part = page.split(f"## `{schema.name}`", 1)[1].split("\n## ", 1)[0]
+        for column in schema.columns:
+            assert f"| `{column.name}` |" in part
+            assert all(str(value) in part for value in column.values or ())
+
+
+# What holds of any registry.
+
+IDS = st.sampled_from(["1", "2", "3", "03", "x"])
+DAYS = st.sampled_from(["", "2010-01-02", "2010-07-02", "2011-03-04", "2012-05-06"])
+FAULTY_DAYS = st.sampled_from(["02.01.2010", "2010-13-01", "40000", "2999-01-01", "?"])
+SIDES = st.sampled_from(["L", "R"])
+SCORES = st.sampled_from(["1", "2", "3", "5"])
+FLAG_WORDS = st.sampled_from(["true", "false"])
+
+
+def rows(*cells: st.SearchStrategy[str], key: int, most: int = 6) -> st.SearchStrategy[list[str]]:
+    """Rows of a table, of different keys."""
+    drawn = st.lists(st.tuples(*cells), max_size=most, unique_by=lambda row: row[:key])
+    return drawn.map(lambda found: [",".join(row) for row in found])
+
+
+@st.composite
+def registries(draw: st.DrawFn, faulty: bool) -> dict[str, list[str]]:
+    """By table: header and rows. Good ones but for oddities, or with any faults."""
+    strange = FAULTY_DAYS if faulty else st.nothing()
+    key = 0 if faulty else 1
+    women = draw(rows(IDS, DAYS | strange, DAYS, key=1))
+    exams = draw(rows(IDS, IDS, DAYS.filter(bool) | strange, key=1).filter(bool))
+    known = st.sampled_from([row.split(",")[0] for row in exams])
+    of = IDS if faulty else known
+    readings = draw(
+        rows(of, IDS, SIDES, SCORES | (st.just("6") if faulty else st.nothing()), key=3)
+    )
+    decisions = draw(rows(of, FLAG_WORDS, FLAG_WORDS, key=1))
+    cancers = draw(rows(IDS, DAYS.filter(bool) | strange, SIDES | st.just(""), key=3))
+    if not faulty:
+        missing = {row.split(",")[1] for row in exams} - {row.split(",")[0] for row in women}
+        women += [f"{woman},," for woman in sorted(missing)]
+    if key == 0:
+        exams += draw(st.sampled_from([[], exams[:1], exams]))
+    return {
+        "women": ["woman_id,followup_end,death_date", *women],
+        "exams": ["exam_id,woman_id,exam_date", *exams],
+        "readings": ["exam_id,reader,breast,score", *readings],
+        "decisions": ["exam_id,consensus,recalled", *decisions],
+        "cancers": ["woman_id,diagnosis_date,breast", *cancers],
+    }
+
+
+def read_lines(tables: dict[str, list[str]]) -> Registry | list[str]:
+    """The registry of these tables, or its faults without row numbers."""
+    with TemporaryDirectory() as folder:
+        written = {name: "\n".join(lines) for name, lines in tables.items()}
+        try:
+            registry = read_registry(write(Path(folder), **written))
+        except InputError as error:
+            return without_numbers(str(error).replace(folder, "").split("\n"))
+    return replace(registry, notices=without_numbers(registry.notices))
+
+
+def without_numbers(lines: list[str]) -> list[str]:
+    return [re.sub(r"row \d+", "row", line) for line in lines]
+
+
+def contents(read: Registry | list[str]) -> object:
+    if isinstance(read, list):
+        return read
+    return {
+        name: sorted(value, key=str) if name == "notices" else sorted(value.rows(), key=str)
+        for name, value in vars(read).items()
+    }
+
+
+@settings(max_examples=20)
+@given(registries(True), st.randoms(use_true_random=False))
+def test_the_order_of_rows_changes_nothing_but_their_numbers(
+    tables: dict[str, list[str]], random: Random
+) -> None:
+    shuffled = {
+        name: [lines[0], *random.sample(lines[1:], len(lines) - 1)]
+        for name, lines in tables.items()
+    }
+    assert contents(read_lines(shuffled)) == contents(read_lines(tables))
+
+
+@settings(max_examples=12)
+@given(registries(False))
+def test_a_good_registry_reads_alike_from_csv_and_parquet(tables: dict[str, list[str]]) -> None:
+    from_csv = read_lines(tables)
+    assert isinstance(from_csv, Registry), from_csv
+    with TemporaryDirectory() as folder:
+        for name in tables:
+            getattr(from_csv, name).write_parquet(Path(folder) / f"{name}.parquet")
+        from_parquet = read_registry(Path(folder))
+    said = [line.replace(".parquet", ".csv") for line in without_numbers(from_parquet.notices)]
+    assert contents(replace(from_parquet, notices=said)) == contents(from_csv)

@@ -117,6 +117,11 @@ def test_value_out_of_range_is_refused(
         ),
         (
             "cohort",
+            {"splits.from_registry": True, "splits.best_of": 2},
+            "splits.best_of: cannot stand together with from_registry",
+        ),
+        (
+            "cohort",
             {"splits.held_out_from": "2020-1-1"},
             "splits.held_out_from: expected a day as YYYY-MM-DD, got 2020-1-1",
         ),

@@ -130,6 +130,7 @@ def test_a_killed_run_goes_on_to_the_same_cache(own_cohort, tmp_path):
     before = kept.stat().st_mtime_ns
     make(own_cohort, tmp_path / "cache")
     assert kept.stat().st_mtime_ns == before
+    assert all(len(row["likeness"]) == 32 for row in rows_of(out).values())
     assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
 
 
@@ -223,6 +224,17 @@ def test_a_cohort_of_another_index_is_refused_at_once(own_cohort, tmp_path):
     with pytest.raises(InputError, match=f"1 images are not in .*{lost}; run 'mim cohort' again"):
         make(own_cohort, tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_cache_of_another_version_says_what_to_remove(own_cohort, tmp_path):
+    make(own_cohort, tmp_path / "cache")
+    folder = Cache(tmp_path / "cache").folder
+    for rows in finished_shards(folder):
+        pl.read_parquet(rows).drop("likeness").write_parquet(rows)
+    message = f"column 'likeness' is missing .*write it again, after you have removed {folder}"
+    for verify in (False, True):
+        with pytest.raises(InputError, match=message):
+            make(own_cohort, tmp_path / "cache", verify=verify)
 
 
 def damage(path: Path) -> None:

@@ -13,7 +13,7 @@ from mim.data.dataset import ExamDataset, Exams
 from mim.data.sampler import Draw
 from mim.data.settings import DataSettings
 from mim.errors import InputError
-from mim.vocab import VIEW_SLOTS
+from mim.vocab import VIEW_SLOTS, Split
 
 
 def dataset(cohort, cache, times=2):
@@ -105,3 +105,22 @@ def test_a_cohort_that_teaches_nothing_is_refused(cohort, cache, tmp_path, cance
     one_kind.write_parquet(tmp_path / "cohort" / "exams.parquet")
     with pytest.raises(InputError, match=f"no training breast {kind} cancer"):
         ExamData(tmp_path / "cohort", cache, DataSettings(), seed=1)
+
+
+def test_unused_exams_are_seen_as_priors_only(cohort, cache, tmp_path):
+    """Every exam that is another's prior is made unused, as a held-out period does."""
+    shutil.copytree(cohort, tmp_path / "cohort")
+    exams = pl.read_parquet(cohort / "exams.parquet")
+    priors = exams["priors"].explode().drop_nulls().to_list()
+    unused = pl.when(pl.col("exam").is_in(priors)).then(pl.lit("unused")).otherwise("split")
+    exams.with_columns(split=unused).write_parquet(tmp_path / "cohort" / "exams.parquet")
+    data = ExamData(tmp_path / "cohort", cache, DataSettings(), seed=1)
+    divided = [data.dataset(split) for split in (Split.TRAIN, Split.VALIDATION, Split.TEST)]
+    seen = {exam.exam for part in divided for exam in part.exams}
+    trained = {exam.exam for exam in data.training_exams}
+    assert not set(priors) & (seen | trained)
+    assert seen | set(priors) == set(exams["exam"])
+    shown = [part[[Draw(n, 0) for n in range(len(part))]].present[:, 1].any() for part in divided]
+    assert any(shown)
+    with pytest.raises(AssertionError, match="priors only"):
+        data.dataset(Split.UNUSED)

@@ -8,6 +8,7 @@ import pytest
 
 from mim.data.shards import SUFFIX, ImageJob, ShardJob, ShardReader, shard_name, write_shard
 from mim.errors import InputError
+from mim.image.likeness import signature
 from mim.image.settings import RecipeSettings
 from mim.schemas.cache import CACHE
 from mim.schemas.table import read_table
@@ -58,7 +59,7 @@ def test_dying_processes_cost_their_images_and_nothing_else(tmp_path, programme,
     assert {path.suffix for path in tmp_path.iterdir()} == {SUFFIX, ".parquet"}
 
 
-def test_another_image_in_an_images_place_is_noticed(tmp_path, programme):
+def test_each_image_has_its_signature_and_another_in_its_place_is_noticed(tmp_path, programme):
     one, other = sorted((programme / "dicom").rglob("*.dcm"))[:2]
     images = [
         ImageJob(name, path, Laterality.LEFT, View.CC)
@@ -68,7 +69,11 @@ def test_another_image_in_an_images_place_is_noticed(tmp_path, programme):
     first, second = read_table(tmp_path / "shard-1.parquet", CACHE).to_pylist()
     reader = ShardReader(tmp_path, RECIPE)
     checksum = int(first["packed_checksum"], 16)
-    reader.read(first["shard"], first["offset"], first["length"], checksum)
+    for row in (first, second):
+        pixels = reader.read(
+            row["shard"], row["offset"], row["length"], int(row["packed_checksum"], 16)
+        )
+        assert row["likeness"] == signature(pixels)
     with pytest.raises(InputError, match="is damaged"):
         reader.read(second["shard"], second["offset"], second["length"], checksum)
 

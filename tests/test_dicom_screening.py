@@ -44,6 +44,8 @@ CHOICES = [
     (image("a"), image("b", kind="digitised film", acquired="20200101130000"), "kind"),
     (image("a", kind="digitised film"), image("b", kind="unknown"), "kind"),
     (image("a"), image("b", presentation="unknown", **DISPLACED), "processed"),
+    (image("a", kind="digitised film"), image("b", days_after=3), "earlier study"),
+    (image("b", days_after=3), image("a", days_after=4), "earlier study"),
 ]
 
 

@@ -20,6 +20,7 @@ from mim.evaluate.report import Summary, write_report
 from mim.evaluate.settings import EvaluateSettings
 from mim.schemas.cohort import ATTRITION
 from mim.schemas.scores import SCORES
+from mim.vocab import Outcome
 
 NOTE = "Made-up data: shows that the mechanism works <never> clinical performance."
 PNG = base64.b64decode(
@@ -161,6 +162,25 @@ def test_every_figure_of_metrics_json_stands_in_its_row_of_the_page(written: Wri
     assert "no cases" in page.row("Philips")
 
 
+def test_every_outcome_is_counted_for_breasts_and_exams(written: Written) -> None:
+    _, metrics, page = written
+    for counts in metrics["counts"].values():
+        assert sum(counts[outcome] for outcome in Outcome) == counts["scored"]
+    rows = [" ".join(row.split()) for row in page.rows]
+    for outcome in Outcome:
+        breasts, exams = (metrics["counts"][unit][outcome] for unit in ("breasts", "exams"))
+        name = outcome.capitalize() + ", unclear how found" * (outcome == Outcome.CANCER)
+        assert f"{name} {breasts} {exams}" in rows
+
+
+def test_cancers_not_known_how_found_have_a_column_of_their_own(tmp_path: Path) -> None:
+    table = score_table("test", 1)
+    word = pc.replace_substring(table["outcome"], "interval cancer", "cancer")
+    scores = table.set_column(table.column_names.index("outcome"), "outcome", word)
+    found = {f.outcome for f in report(scores, tmp_path, None, resamples=20).figures}
+    assert found == {"all", "any cancer", "screen-detected cancer", "cancer"}
+
+
 def test_parquet_holds_the_same_figures_as_json(written: Written) -> None:
     summary, metrics, _ = written
     table = pq.read_table(summary.page.parent / "metrics.parquet")
@@ -196,7 +216,7 @@ def test_pictures_have_words_and_tables_have_headers(written: Written) -> None:
     assert all(labels)
     ids = {value for _, name, value in page.attributes if name == "id"}
     named = [v for tag, name, v in page.attributes if tag == "table" and name == "aria-labelledby"]
-    assert len(named) == 5
+    assert len(named) == 6
     assert set(named) <= ids
 
 

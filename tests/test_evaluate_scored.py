@@ -7,8 +7,11 @@ import pytest
 from mim.errors import InputError
 from mim.evaluate.scored import breasts, checked, exams, require_labels
 from mim.schemas.scores import SCORES
+from mim.vocab import Outcome
 
-SDC, IC, NEG, UNK = "screen-detected cancer", "interval cancer", "negative", "unknown"
+SDC, IC, CANCER = "screen-detected cancer", "interval cancer", "cancer"
+NEG, REC, DIS = "negative", "recalled without cancer", "dismissed at consensus"
+LATER, CEN, UNK = "later cancer", "censored", "unknown"
 
 
 def breast(exam: str = "e", side: str = "L", **changed: object) -> dict[str, object]:
@@ -32,13 +35,19 @@ def breast(exam: str = "e", side: str = "L", **changed: object) -> dict[str, obj
         ([breast(score=1.2)], "'score' lies outside 0 to 1 in 1 rows; scale"),
         ([breast(score=-0.1)], "'score' lies outside 0 to 1"),
         ([breast(score=float("inf"))], "'score' lies outside 0 to 1"),
-        ([breast(outcome="cancer")], "'outcome' holds 'cancer'; allowed: screen-detected"),
+        ([breast(outcome="benign")], "'outcome' holds 'benign'; allowed: screen-detected"),
         ([breast(maker="GE")], "'maker' holds 'GE'; allowed: siemens"),
         ([breast(side="B")], "'breast' holds 'B'; allowed: L, R"),
         ([breast(woman=None)], "'woman' has missing values; fill"),
         ([breast(), breast(side="R", woman="v")], "'woman' differs within 1 exams; give"),
         ([breast(cancer=True)], "'cancer' contradicts 'outcome' in 1 rows; derive"),
         ([breast(cancer=False, outcome=IC)], "'cancer' contradicts 'outcome'"),
+        ([breast(cancer=False, outcome="cancer")], "'cancer' contradicts 'outcome'"),
+        ([breast(cancer=True, outcome=LATER)], "'cancer' contradicts 'outcome'"),
+        ([breast(cancer=True, outcome=REC)], "'cancer' contradicts 'outcome'"),
+        ([breast(cancer=True, outcome=DIS)], "'cancer' contradicts 'outcome'"),
+        ([breast(cancer=True, outcome=CEN)], "'cancer' contradicts 'outcome'"),
+        ([breast(cancer=False, outcome=CEN)], "'cancer' contradicts 'outcome'"),
         ([], "no rows; give"),
     ],
 )
@@ -82,6 +91,14 @@ def test_a_table_without_a_label_for_any_score_is_refused(row: dict[str, object]
         ((0.2, True, IC), (0.1, None, UNK), (0.2, True, True, IC)),
         ((0.2, False, NEG), (0.1, None, UNK), (0.2, False, False, UNK)),
         ((0.2, None, UNK), (0.1, None, UNK), (0.2, False, False, UNK)),
+        ((0.2, True, CANCER), (0.1, True, IC), (0.2, True, True, IC)),
+        ((0.2, True, CANCER), (0.1, None, UNK), (0.2, True, True, CANCER)),
+        ((0.2, None, CEN), (0.1, None, UNK), (0.2, False, False, UNK)),
+        ((0.2, None, CEN), (0.1, False, LATER), (0.2, False, False, CEN)),
+        ((0.2, None, LATER), (0.1, False, REC), (0.2, False, False, LATER)),
+        ((0.2, False, LATER), (0.1, False, NEG), (0.2, True, False, LATER)),
+        ((0.2, False, DIS), (0.1, False, REC), (0.2, True, False, REC)),
+        ((0.2, False, NEG), (0.1, False, DIS), (0.2, True, False, DIS)),
         # A breast without a view leaves the exam to the other one, its cancer stays the exam's.
         ((None, True, SDC), (0.1, False, NEG), (0.1, True, True, SDC)),
         ((float("nan"), False, NEG), (0.1, False, NEG), (0.1, True, False, NEG)),
@@ -99,6 +116,14 @@ def test_two_breasts_make_an_exam(
     found = exams(checked(SCORES.from_rows(rows)))
     row = (found.score[0], found.known[0], found.cancer[0], found.outcome[0])
     assert (len(found.score), row) == (1, exam)
+
+
+@pytest.mark.parametrize("outcome", [o.value for o in Outcome])
+def test_every_outcome_is_an_exams(outcome: str) -> None:
+    cancer = {SDC: True, IC: True, CANCER: True, NEG: False, REC: False, DIS: False}.get(outcome)
+    rows = [breast(side=side, cancer=cancer, outcome=outcome) for side in "LR"]
+    found = exams(checked(SCORES.from_rows(rows)))
+    assert (found.outcome[0], found.known[0]) == (outcome, cancer is not None)
 
 
 def test_breasts_and_exams_without_a_score_are_left_out_and_counted() -> None:

@@ -32,7 +32,7 @@ def test_every_exam_of_the_cohort_scores_alike(predicted, run, index):
         .rows()
     )
     compared, with_prior, lacking = 0, 0, 0
-    for split in Split:
+    for split in (Split.TRAIN, Split.VALIDATION, Split.TEST):
         for row in read_table(score(run, split), SCORES).to_pylist():
             ours = predicted[studies[row["exam"]]]
             theirs = ours["left_score" if row["breast"] == "L" else "right_score"]

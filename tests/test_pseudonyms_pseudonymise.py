@@ -30,6 +30,7 @@ from mim.pseudonyms.copies import UNFINISHED, Batch, copy_batch
 from mim.pseudonyms.pseudonymise import pseudonymise_folder
 from mim.pseudonyms.settings import PseudonymiseSettings
 from mim.pseudonyms.tables import cover_registry
+from mim.schemas.registry import REGISTRY
 from mim.vocab import Reason, Unsafe
 from mim.workers.settings import WorkersSettings
 
@@ -388,6 +389,63 @@ def test_registry_and_images_agree_on_every_name(tmp_path: Path) -> None:
     assert moved[1] - moved[0] == np.datetime64("2017-06-09") - np.datetime64("2015-06-10")
     assert np.datetime64("2015-06-10") - moved[0] == ALIASES.days("17026012345")
     assert np.datetime64(cancer["diagnosis_date"]) - moved[1] == np.timedelta64(22, "D")
+
+
+def test_every_date_of_a_woman_moves_by_her_days(tmp_path: Path) -> None:
+    days = {
+        "women": ("followup_end", "emigration_date", "death_date"),
+        "exams": ("exam_date",),
+        "cancers": ("diagnosis_date",),
+    }
+    dated = {
+        (schema.name, column.name)
+        for schema in REGISTRY
+        for column in schema.columns
+        if column.type == pa.date32()
+    }
+    assert dated == {(name, column) for name, columns in days.items() for column in columns}
+    women = "woman_id,followup_end,emigration_date,death_date\n17026012345,2020-01-31,,2019-12-31\n"
+    cover_registry(registry(tmp_path / "registry", women=women), tmp_path / "out", ALIASES)
+    for name, columns in days.items():
+        before, after = (read(tmp_path / part / f"{name}.csv") for part in ("registry", "out"))
+        for column in columns:
+            moved = sorted(
+                str(np.datetime64(row[column]) - ALIASES.days("17026012345")) if row[column] else ""
+                for row in before
+            )
+            assert sorted(row[column] for row in after) == moved
+
+
+def test_outcomes_and_risk_factors_keep_all_but_the_name_of_the_exam(tmp_path: Path) -> None:
+    tables = {
+        "outcomes": "exam_id,breast,outcome,years_to_cancer,years_followed\n"
+        "A1,L,later cancer,2.25,3\nA1,R,unknown,,\n",
+        "risk_factors": "exam_id,height_cm,weight_kg,children,postmenopausal,hormone_therapy,"
+        "family_history,earlier_biopsy\nA2,168.5,70,2,true,false,,\n",
+        "cancers": "woman_id,diagnosis_date,breast,grade,found_by\n17026012345,2017-07-01,,3,symptoms\n",
+        "exams": "exam_id,woman_id,exam_date,given_split\nA1,17026012345,,train\n",
+    }
+    cover_registry(registry(tmp_path / "registry", **tables), tmp_path / "out", ALIASES)
+    outcomes = read(tmp_path / "out" / "outcomes.csv")
+    assert [tuple(row.values()) for row in outcomes] == [
+        (ALIASES.exam("A1"), "L", "later cancer", "2.25", "3"),
+        (ALIASES.exam("A1"), "R", "unknown", "", ""),
+    ]
+    (asked,) = read(tmp_path / "out" / "risk_factors.csv")
+    assert tuple(asked.values()) == (
+        ALIASES.exam("A2"),
+        "168.5",
+        "70",
+        "2",
+        "true",
+        "false",
+        "",
+        "",
+    )
+    (cancer,) = read(tmp_path / "out" / "cancers.csv")
+    assert (cancer["breast"], cancer["grade"], cancer["found_by"]) == ("", "3", "symptoms")
+    (exam,) = read(tmp_path / "out" / "exams.csv")
+    assert (exam["exam_date"], exam["given_split"]) == ("", "train")
 
 
 def test_unknown_columns_and_tables_are_dropped_and_named(

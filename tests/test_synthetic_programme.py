@@ -112,7 +112,10 @@ def test_it_says_that_it_is_made_up(small):
     assert len(bytes.fromhex((small / "pseudonym.key").read_text().strip())) == 32
 
 
-@pytest.mark.parametrize("schema", REGISTRY, ids=lambda schema: schema.name)
+WRITTEN = [schema for schema in REGISTRY if schema.name not in {"outcomes", "risk_factors"}]
+
+
+@pytest.mark.parametrize("schema", WRITTEN, ids=lambda schema: schema.name)
 def test_each_registry_table_keeps_its_schema(programme, schema):
     table = rows(programme / "registry" / f"{schema.name}.csv")
     assert table
@@ -124,14 +127,14 @@ def test_each_registry_table_keeps_its_schema(programme, schema):
         if not column.nullable:
             assert all(cells)
         if column.values:
-            assert set(cells) <= {str(value) for value in column.values}
+            assert set(cells) - {""} <= {str(value) for value in column.values}
         if "date" in str(column.type):
             assert all(date.fromisoformat(cell) for cell in cells if cell)
 
 
 def test_registry_tables_fit_together(programme):
     tables = {
-        schema.name: rows(programme / "registry" / f"{schema.name}.csv") for schema in REGISTRY
+        schema.name: rows(programme / "registry" / f"{schema.name}.csv") for schema in WRITTEN
     }
     exams = {row["exam_id"]: row for row in tables["exams"]}
     women = {row["woman_id"]: row for row in tables["women"]}
@@ -144,6 +147,21 @@ def test_registry_tables_fit_together(programme):
     for exam in exams.values():
         assert exam["exam_date"] < diagnosed.get(exam["woman_id"], "9999")
         assert exam["exam_date"] <= women[exam["woman_id"]]["followup_end"]
+
+
+def test_the_registry_says_how_each_cancer_was_found(programme):
+    """By screening where the last exam before it led to recall, else by symptoms."""
+    tables = {
+        name: rows(programme / "registry" / f"{name}.csv")
+        for name in ("exams", "decisions", "cancers")
+    }
+    recalled = {row["exam_id"]: row["recalled"] for row in tables["decisions"]}
+    assert {row["grade"] for row in tables["cancers"]} == {"1", "2", "3"}
+    assert {row["found_by"] for row in tables["cancers"]} == {"screening", "symptoms"}
+    for cancer in tables["cancers"]:
+        hers = [row for row in tables["exams"] if row["woman_id"] == cancer["woman_id"]]
+        last = max(hers, key=lambda row: row["exam_date"])
+        assert (cancer["found_by"] == "screening") == (recalled[last["exam_id"]] == "true")
 
 
 def test_files_registry_and_truth_name_the_same_exams(programme):

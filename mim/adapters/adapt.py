@@ -1,14 +1,21 @@
 """From a public collection, as one downloads it, to what ``mim index`` and ``mim cohort`` read."""
 
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from mim.adapters.adapted import Adapted, write_adapted
 from mim.adapters.settings import Dataset
-from mim.errors import InputError
 
-READERS: dict[Dataset, Callable[[Path, Path], Adapted]] = {}
-"""The reader of each collection: from the folder as downloaded, and the folder to write to."""
+
+def read_dataset(dataset: Dataset, source: Path, out: Path) -> Adapted:
+    """Read a collection with ``read`` of its module; ``out`` is where a reader may write images.
+
+    Raises:
+        InputError: the folder is not the collection, or a table of it is not as it was published.
+    """
+    adapted = import_module(f"mim.adapters.{dataset.value}").read(source, out)
+    assert isinstance(adapted, Adapted)
+    return adapted
 
 
 def adapt_dataset(dataset: Dataset, source: Path, out: Path) -> None:
@@ -17,9 +24,7 @@ def adapt_dataset(dataset: Dataset, source: Path, out: Path) -> None:
     Raises:
         InputError: the folder is not the collection, or a table of it is not as it was published.
     """
-    if dataset not in READERS:
-        raise InputError(f"dataset={dataset}: no adapter yet")
-    adapted = READERS[dataset](source, out)
+    adapted = read_dataset(dataset, source, out)
     write_adapted(adapted, out)
     about = adapted.about
     print(f"{about.name}, {about.source}")
@@ -30,7 +35,9 @@ def adapt_dataset(dataset: Dataset, source: Path, out: Path) -> None:
         print(f"notice: {notice}")
     for name, table in adapted.tables.items():
         print(f"{table.height:>10}  {name}")
+    given = "given_split" in adapted.tables["exams"].columns
+    division = " splits.from_registry=true" * given
     print(
         f"next: mim index source={adapted.images} out=INDEX index.overrides={out / 'overrides.parquet'}"
-        f"\n      mim cohort index=INDEX registry={out / 'registry'} out=COHORT"
+        f"\n      mim cohort index=INDEX registry={out / 'registry'} out=COHORT{division}"
     )

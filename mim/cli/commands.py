@@ -84,12 +84,12 @@ def index(command: IndexCommand) -> int:
 
 
 def cohort(command: CohortCommand) -> int:
+    from mim.audit.audit import audit_cohort
     from mim.cohort.build import write_cohort
 
-    settings = part(command, CohortSettings)
-    problems = write_cohort(
-        Path(command.index), Path(command.registry), Path(command.out), settings
-    )
+    settings, out = part(command, CohortSettings), Path(command.out)
+    problems = write_cohort(Path(command.index), Path(command.registry), out, settings)
+    problems += audit_cohort(out, None, out / "audit", AuditSettings())
     return code(problems, "problems found", command.out)
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from mim.cli import commands
 from mim.config.commands import (
+    AuditCommand,
     CacheCommand,
     CohortCommand,
     Command,
@@ -31,7 +32,17 @@ from mim.schemas.table import read_table
 from mim.synthetic.settings import ProgrammeSettings
 from mim.vocab import Split
 
-FOLDERS = ("programme", "index", "cohort", "cache", "run", "report", "bundle", "prediction")
+FOLDERS = (
+    "programme",
+    "index",
+    "cohort",
+    "cache",
+    "audit",
+    "run",
+    "report",
+    "bundle",
+    "prediction",
+)
 EXAM = "exam"
 DICOM, REGISTRY, KEY = "programme/dicom", "programme/registry", "programme/pseudonym.key"
 MARK = "demo.json"
@@ -72,7 +83,7 @@ def run_demo(out: Path, programme: ProgrammeSettings, recipe: RecipeSettings) ->
 
 def _steps(out: Path, programme: ProgrammeSettings, recipe: RecipeSettings) -> list[Step]:
     data, model, train = experiment_settings("demo")
-    made, index, cohort, cache, run, report, bundle, prediction = (
+    made, index, cohort, cache, audit, run, report, bundle, prediction = (
         str(out / name) for name in FOLDERS
     )
     synth = SynthCommand(**asdict(programme), out=made)
@@ -99,6 +110,11 @@ def _steps(out: Path, programme: ProgrammeSettings, recipe: RecipeSettings) -> l
             "prepare the images",
             commands.cache,
             CacheCommand(cohort=cohort, out=cache, recipe=recipe, workers=programme.workers),
+        ),
+        Step(
+            "look for leaks and shortcuts",
+            commands.audit,
+            AuditCommand(cohort=cohort, cache=cache, out=audit),
         ),
         Step("train", commands.train, TrainCommand(cohort, cache, run, "demo", data, model, train)),
         Step("score the test women", commands.evaluate, EvaluateCommand(run=run, out=report)),
@@ -160,7 +176,8 @@ def _show(out: Path) -> bool:
     studies = {image["study_uid"] for image in _indexed(out, {chosen_exam(out)["exam"]})}
     rows = read_table(out / "prediction" / "predictions.parquet", PREDICTIONS).to_pylist()
     exam = next(row for row in rows if row["study_uid"] in studies)
-    print(f"\nReport:     {out / 'report' / 'index.html'}")
+    print(f"\nAudit:      {out / 'audit' / 'index.html'}")
+    print(f"Report:     {out / 'report' / 'index.html'}")
     print(f"Bundle:     {out / 'bundle'}")
     print(f"Prediction: {out / 'prediction'}, from the DICOM files in {out / EXAM}")
     if exam["exam_score"] is None:

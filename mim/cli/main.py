@@ -39,6 +39,7 @@ EXTRAS = {
     "receive": "ingest",
     "pseudonymise": "ingest",
     "index": "ingest",
+    "adapt": "adapt",
 }
 """Packages of a command that needs others than training does, in ``pyproject.toml``."""
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import polars as pl
 
-from mim.cohort.images import require_index, scan_index_images
-from mim.cohort.join import STUDY, Joined, doubtful_studies, join_studies
+from mim.cohort.images import read_studies, require_index, scan_index_images
+from mim.cohort.join import Joined, doubtful_studies, join_studies
 from mim.schemas.order import USABLE, VIEWS
 from mim.vocab import VIEW_SLOTS, Came, Standing
 
@@ -46,10 +46,10 @@ def compare(exams: pl.DataFrame, index: Path) -> Arrivals:
         InputError: ``index`` is no finished index, or lacks a column.
     """
     require_index(index)
-    rows = scan_index_images(index, (*STUDY, "reason", "laterality", "view"))
-    variants = rows.select(STUDY).unique().collect(engine="streaming")
+    variants = read_studies(index)
     counts = (
-        rows.group_by("exam", "reason", "laterality", "view")
+        scan_index_images(index, ("exam", "reason", "laterality", "view"))
+        .group_by("exam", "reason", "laterality", "view")
         .agg(images=pl.len().cast(pl.Int64))
         .with_columns(usable=pl.when(pl.col("reason").is_null()).then("images").otherwise(0))
         .collect(engine="streaming")
@@ -78,8 +78,7 @@ def _studies(
     doubts = doubtful.group_by("exam").agg(pl.col("doubt").first())
     sums = counts.group_by("exam").agg(pl.col("images", "usable").sum())
     studies = (
-        variants.drop_nulls("exam")
-        .join(women, on="patient_id", how="left")
+        variants.join(women, on="patient_id", how="left")
         .group_by("exam")
         .agg(
             pl.col("study_uid", "patient_id", "accession_number", "study_date").min(),

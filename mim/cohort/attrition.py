@@ -10,34 +10,40 @@ STEP = "cohort"
 NO_IMAGE = "no image"
 
 
-def cohort_attrition(indexed: pa.Table, exams: pl.DataFrame, images: pl.DataFrame) -> pa.Table:
+def cohort_attrition(
+    indexed: pa.Table, exams: pl.Series, images: pl.Series, repeated: int
+) -> pa.Table:
     """The index's attrition with the cohort's rows after it.
 
-    ``exams``: the registry's, ``images``: the index's usable ones and those that may stand in;
-    both with ``left_out``, missing for those the cohort uses. Images kept and left out sum to the images that the index kept and
-    those that may stand in, exams kept and left out to the registry's exams.
+    ``exams`` (one value an examination) and ``images`` (one of each that the index kept or that may
+    stand in) say why they are left out; missing: the cohort uses them. With the ``repeated`` exams
+    of the registry, which are another's examination, exams kept and left out sum to its exams.
     """
-    rows: list[dict[str, object]] = []
-    for unit, table in (("exams", exams), ("images", images)):
-        counts = dict(table["left_out"].fill_null(KEPT).value_counts().rows())
-        rows += attrition_rows(STEP, unit, counts)
+    of_exams = _counts(exams) | ({Reason.REPEATED_EXAM.value: repeated} if repeated else {})
+    rows = attrition_rows(STEP, "exams", of_exams) + attrition_rows(STEP, "images", _counts(images))
     return pa.concat_tables([indexed, ATTRITION.from_rows(rows)])
 
 
-def why_exams_left_out(labels: pl.DataFrame, joined: pl.Series, kept: pl.Series) -> pl.DataFrame:
-    """``exam_id`` of every exam of the registry and why the cohort leaves it out (``left_out``).
+def why_exams_left_out(
+    examinations: pl.DataFrame, joined: pl.Series, held_out: pl.Series, kept: pl.Series
+) -> pl.Series:
+    """Why the cohort leaves each examination out, if it does.
 
-    ``joined`` and ``kept`` are the ``exam_id`` of exams that found a study, and of exams with at
-    least one image in use.
+    ``joined``, ``held_out`` and ``kept`` are numbers of examinations: of those with a study, and of
+    those with an image in use that the division holds out, or that are exams of the cohort.
     """
-    has_study = pl.col("exam_id").is_in(joined.implode())
-    has_image = pl.col("exam_id").is_in(kept.implode())
-    return labels.select(
-        "exam_id",
-        left_out=pl.when(~has_study)
+    number = pl.col("examination")
+    return examinations.select(
+        left_out=pl.when(~number.is_in(joined.implode()))
         .then(pl.lit(NO_IMAGE))
         .when("after_diagnosis")
         .then(pl.lit(Reason.AFTER_DIAGNOSIS.value))
-        .when(~has_image)
-        .then(pl.lit(Reason.NO_SCREENING_VIEW.value)),
-    )
+        .when(number.is_in(held_out.implode()))
+        .then(pl.lit(Reason.HELD_OUT.value))
+        .when(~number.is_in(kept.implode()))
+        .then(pl.lit(Reason.NO_SCREENING_VIEW.value))
+    ).to_series()
+
+
+def _counts(left_out: pl.Series) -> dict[str, int]:
+    return dict(left_out.fill_null(KEPT).value_counts().rows())

@@ -1,33 +1,45 @@
 """From an index and a registry to a cohort: exams with images, outcome, priors and split.
 
 ``write_cohort`` leaves ``exams.parquet``, ``images.parquet``, ``attrition.parquet`` and
-``cohort.json``. The index's pseudonyms name women, exams and images there; Patient ID, Accession
-Number, UIDs and the registry's own names stay behind. Where several studies are one exam, the
-first of their pseudonyms in alphabetical order names it.
+``cohort.json``, and where there is what they hold ``risk_factors.parquet`` and ``mirai.csv``. The
+index's pseudonyms name women, exams and images there; Patient ID, Accession Number, UIDs and the
+registry's own names stay behind. Where several studies are one exam, the first of their pseudonyms
+in alphabetical order names it.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
 
 from mim import __version__
 from mim.cohort.attrition import cohort_attrition, why_exams_left_out
-from mim.cohort.images import choose_images, read_index_images, require_index
-from mim.cohort.join import KEYS, join_studies, refuse_no_join
-from mim.cohort.labels import label_exams
-from mim.cohort.priors import find_priors
+from mim.cohort.examinations import add_priors, describe_examinations, find_exams
+from mim.cohort.frames import write_frame
+from mim.cohort.images import (
+    COLUMNS,
+    choose_images,
+    read_studies,
+    require_index,
+    scan_index_images,
+)
+from mim.cohort.join import Joined, join_studies, refuse_no_join
+from mim.cohort.mirai import write_mirai
 from mim.cohort.registry import Registry, read_registry
-from mim.cohort.settings import CohortSettings, OutcomeSettings, PriorSettings
-from mim.cohort.splits import check_shares, split_of
+from mim.cohort.repeats import Merged, date_notices, merge_repeats
+from mim.cohort.settings import CohortSettings, OutcomeSettings
+from mim.cohort.splits import check_shares, divide_exams
 from mim.cohort.summary import cohort_counts, followup_notices, print_summary
 from mim.errors import InputError
+from mim.schemas import registry as schemas
 from mim.schemas.cohort import ATTRITION, EXAMS, IMAGES
 from mim.schemas.table import Schema, read_table, write_json, write_table
+from mim.vocab import Reason
 
-TEXT = pl.String()
-RANK = {key: rank for rank, key in enumerate(KEYS)}
+RISK_FACTORS = Schema(
+    "risk factors", ("exam",), (EXAMS.columns[0], *schemas.RISK_FACTORS.columns[1:])
+)
+"""What the registry says of the woman at the exam, under the exam's pseudonym."""
 
 
 def write_cohort(index: Path, registry: Path, out: Path, settings: CohortSettings) -> int:
@@ -43,130 +55,106 @@ def write_cohort(index: Path, registry: Path, out: Path, settings: CohortSetting
     require_index(index)
     indexed = read_table(index / "attrition.parquet", ATTRITION)
     tables = read_registry(registry)
-    images = read_index_images(index)
-    joined = join_studies(tables.exams, images)
+    joined = join_studies(_one_a_day(tables.exams), read_studies(index))
     refuse_no_join(tables.exams, joined, index, registry)
-    labels = label_exams(tables, settings.outcomes)
-    candidates = joined.studies.join(labels, on="exam_id")
-    used = choose_images(images, candidates, settings.stand_ins.reasons())
-    del images
-    kept = used.filter(pl.col("left_out").is_null())
-    exams = make_exams(tables, labels, joined.studies, kept, settings)
-    _refuse_no_outcome(exams, registry, settings.outcomes)
-    left_out = why_exams_left_out(labels, joined.studies["exam_id"], kept["exam_id"])
-    attrition = cohort_attrition(indexed, left_out, used)
-    notices = [*tables.notices, *followup_notices(tables)]
-    _write(exams, EXAMS, out / "exams.parquet")
-    _write(_images_of(kept, exams), IMAGES, out / "images.parquet")
+    merged = merge_repeats(tables, settings.priors.same_exam_days)
+    examinations = describe_examinations(merged.registry, settings.outcomes)
+    studies = _by_examination(joined, merged, examinations)
+    images = choose_images(scan_index_images(index, COLUMNS), studies, settings.stand_ins.reasons())
+    found = find_exams(examinations, studies, images.filter(pl.col("left_out").is_null()))
+    _refuse_no_outcome(found, merged.registry, registry, settings.outcomes)
+    division = divide_exams(found, settings.splits)
+    found = found.with_columns(division.exams.select("split", "fold", "held_out"))
+    exams = add_priors(found.filter(~pl.col("held_out")), settings.priors)
+    held_out = found.filter("held_out")["examination"]
+    images = _hold_out(images, held_out)
+    attrition = cohort_attrition(
+        indexed,
+        why_exams_left_out(examinations, studies["examination"], held_out, exams["examination"]),
+        images["left_out"],
+        repeated=tables.exams.height - examinations.height,
+    )
+    written = _write_tables(exams, images, merged.registry.risk_factors, out, settings.mirai_csv)
     write_table(attrition, out / "attrition.parquet")
+    notices = [
+        *(*tables.notices, *date_notices(tables.exams)),
+        *(*followup_notices(tables, settings.outcomes), *division.notices, *written),
+    ]
+    # With the salt that was found, so that these settings divide so again.
+    splits = replace(settings.splits, salt=division.salt, best_of=1)
+    counts = cohort_counts(exams, joined)
     about = {
         "mim": __version__,
         "index": str(index.absolute()),
         "note": _note_of(registry),
-        "settings": asdict(settings),
-        "counts": cohort_counts(exams, joined),
+        "settings": asdict(replace(settings, splits=splits)),
+        "counts": counts,
         "problems": joined.problems,
         "notices": notices,
     }
     write_json(out / "cohort.json", about)
-    print_summary(exams, attrition, notices, joined.problems)
+    print_summary(counts, attrition, notices, joined.problems)
     return sum(joined.problems.values())
 
 
-def make_exams(
-    tables: Registry,
-    labels: pl.DataFrame,
-    studies: pl.DataFrame,
-    kept: pl.DataFrame,
-    settings: CohortSettings,
-) -> pl.DataFrame:
-    """The cohort's exams with ``exam_id`` beside the columns of ``mim.schemas.cohort.EXAMS``.
+def _one_a_day(exams: pl.DataFrame) -> pl.DataFrame:
+    """The exams to be joined: of a woman's exams on one day, one examination, only one by its day."""
+    first = pl.struct("woman_id", "exam_date").is_first_distinct()
+    return exams.sort("exam_id").with_columns(exam_date=pl.when(first).then("exam_date"))
 
-    ``studies`` joined an exam, ``kept`` are the images in use; both carry ``exam_id``. The maker
-    is that of most of the exam's images (of equals the first by name), the age that of the year
-    of birth, else the lowest in the headers.
-    """
-    names = studies.group_by("exam_id").agg(
-        pl.col("exam", "woman").min(),
-        pl.col("joined_by").sort_by(pl.col("joined_by").replace_strict(RANK)).first(),
-    )
-    makers = kept.group_by("exam_id", "maker").len().sort("len", "maker", descending=[True, False])
-    exams = (
-        tables.exams.join(names, on="exam_id")
-        .join(makers.group_by("exam_id", maintain_order=True).first(), on="exam_id")
-        .join(kept.group_by("exam_id").agg(pl.col("age_years").min()), on="exam_id")
-        .join(labels, on="exam_id")
-        .join(tables.women.select("woman_id", "birth_year"), on="woman_id", how="left")
-        .join(tables.density.group_by("exam_id").agg(pl.col("density").max()), "exam_id", "left")
-        .with_columns(
-            pl.coalesce(pl.col("exam_date").dt.year() - pl.col("birth_year"), "age_years").alias(
-                "age_years"
-            ),
-        )
-    )
-    splits = exams.select(pl.col("woman").unique())
-    splits = splits.with_columns(
-        split=pl.Series([split_of(w, settings.splits).value for w in splits["woman"]], dtype=TEXT)
-    )
-    priors = _pair_priors(exams, settings.priors)
-    makers_of = dict(exams.select("exam", "maker").iter_rows())
-    missing = {name: None for name in EXAMS.arrow().names if "_years_" in name}
+
+def _by_examination(joined: Joined, merged: Merged, examinations: pl.DataFrame) -> pl.DataFrame:
+    """The studies that joined, as ``choose_images`` and ``find_exams`` take them."""
+    numbers = examinations.select("examination", "exam_id", "after_diagnosis")
+    of = merged.of.rename({"examination": "first"})
     return (
-        exams.join(splits, on="woman")
-        .join(priors, on="exam")
-        .with_columns(
-            pl.col("priors")
-            .list.eval(pl.element().replace_strict(makers_of, return_dtype=TEXT))
-            .alias("prior_makers")
-        )
-        .with_columns(fold=None, machine=None, **missing)
-        .sort("woman", "exam_date", "exam")
+        joined.studies.join(of, on="exam_id")
+        .join(numbers, left_on="first", right_on="exam_id")
+        .select("exam", "woman", "joined_by", "examination", "days_after", "after_diagnosis")
     )
 
 
-def _pair_priors(exams: pl.DataFrame, settings: PriorSettings) -> pl.DataFrame:
-    """For each exam of the cohort its priors, which are exams of the cohort too."""
-    names: list[str] = []
-    priors: list[list[str]] = []
-    gaps: list[list[float]] = []
-    women = exams.group_by("woman").agg("exam", "exam_date")
-    for hers, days in women.select("exam", "exam_date").iter_rows():
-        others = list(zip(hers, days, strict=True))
-        for name, day in others:
-            found = find_priors(day, others, settings)
-            names.append(name)
-            priors.append([prior for prior, _ in found])
-            gaps.append([months for _, months in found])
-    return pl.DataFrame(
-        [
-            pl.Series("exam", names, TEXT),
-            pl.Series("priors", pa.array(priors, pa.list_(pa.string()))),
-            pl.Series("months_before", pa.array(gaps, pa.list_(pa.float64()))),
-        ]
+def _hold_out(images: pl.DataFrame, held_out: pl.Series) -> pl.DataFrame:
+    hers = pl.col("left_out").is_null() & pl.col("examination").is_in(held_out.implode())
+    reason = pl.when(hers).then(pl.lit(Reason.HELD_OUT.value)).otherwise("left_out")
+    return images.with_columns(left_out=reason)
+
+
+def _write_tables(
+    exams: pl.DataFrame, images: pl.DataFrame, risk_factors: pl.DataFrame, out: Path, mirai: bool
+) -> list[str]:
+    """Write the cohort's tables, and remove those of an earlier cohort that it has not; notices."""
+    names = exams.select("examination", "exam_id", "exam")
+    used = images.filter(pl.col("left_out").is_null()).join(names, on="examination")
+    used = used.sort("exam", "laterality", "view")
+    write_frame(exams, EXAMS, out / "exams.parquet")
+    write_frame(used, IMAGES, out / "images.parquet")
+    (out / "risk_factors.parquet").unlink(missing_ok=True)
+    (out / "mirai.csv").unlink(missing_ok=True)
+    if risk_factors.height:
+        hers = risk_factors.join(names, on="exam_id").sort("exam")
+        write_frame(hers, RISK_FACTORS, out / "risk_factors.parquet")
+    if mirai:
+        left_out = write_mirai(exams, used, out / "mirai.csv")
+        return [f"mirai.csv: {left_out} exams left out, as their years are not known"]
+    return []
+
+
+def _refuse_no_outcome(
+    exams: pl.DataFrame, tables: Registry, registry: Path, settings: OutcomeSettings
+) -> None:
+    """Stop where there is nothing to learn or measure: no outcome, density or quality is known."""
+    known = exams["left_cancer"].count() + exams["right_cancer"].count()
+    if known or tables.density.height or tables.quality.height:
+        return
+    raise InputError(
+        f"{registry}: no exam of the cohort has a known outcome, for none is followed for "
+        f"outcomes.interval_days={settings.interval_days}; fill in women.followup_end, add "
+        "the cancers' latest years, or lower that setting"
     )
-
-
-def _images_of(kept: pl.DataFrame, exams: pl.DataFrame) -> pl.DataFrame:
-    """The images in use under the name of their exam, which may join several studies."""
-    names = exams.select("exam_id", "exam")
-    return kept.drop("exam").join(names, on="exam_id").sort("exam", "laterality", "view")
-
-
-def _refuse_no_outcome(exams: pl.DataFrame, registry: Path, settings: OutcomeSettings) -> None:
-    if exams["left_cancer"].count() + exams["right_cancer"].count() == 0:
-        raise InputError(
-            f"{registry}: no exam of the cohort has a known outcome, for none is followed for "
-            f"outcomes.interval_days={settings.interval_days}; fill in women.followup_end, add "
-            "the cancers' latest years, or lower that setting"
-        )
 
 
 def _note_of(registry: Path) -> str:
     """What the registry wants said wherever a figure of its data stands; nothing where it is silent."""
     path = registry / "note.txt"
     return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
-
-
-def _write(frame: pl.DataFrame, schema: Schema, path: Path) -> None:
-    wanted = schema.arrow()
-    write_table(frame.select(wanted.names).to_arrow().cast(wanted), path)

@@ -1,7 +1,8 @@
 """Which images of the index the cohort uses: at most one of each view of each exam."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import polars as pl
@@ -12,14 +13,26 @@ from mim.cohort.join import STUDY
 from mim.dicom.screening import choose_screening_images
 from mim.errors import InputError
 from mim.schemas.table import TableError
-from mim.vocab import Reason
+from mim.vocab import BREASTS, SCREENING_VIEWS, Laterality, Maker, Reason, View
 
-COLUMNS = (
-    *("path", "reason", "detail", "image", *STUDY),
-    *("sop_uid", "acquired", "maker", "laterality", "view", "view_modifiers", "age_years"),
-    *("kind", "presentation"),
-)
-"""What the cohort reads of the index's rows; all of them would fill the memory at full size."""
+USED = {
+    "laterality": pl.Enum(Laterality),
+    "view": pl.Enum(View),
+    # By name, so that the first of equals is the first by name.
+    "maker": pl.Enum(sorted(maker.value for maker in Maker)),
+    "model": pl.Categorical(),
+    "software_version": pl.Categorical(),
+    "age_years": pl.Int32(),
+    "reason": pl.Enum(Reason),
+    "image": pl.String(),
+}
+"""What is read of every image; coded words become numbers, as text they would fill the memory."""
+
+WEIGHED = ("path", "detail", "sop_uid", "acquired", "view_modifiers", "kind", "presentation")
+"""What besides decides between images of one view; read only where there is a choice."""
+
+COLUMNS = ("exam", *USED, *WEIGHED)
+"""Columns of the index that images are chosen by."""
 
 CHUNK = 100_000
 """Rows turned into Python objects at a time."""
@@ -31,9 +44,13 @@ def require_index(index: Path) -> None:
         raise InputError(f"{index / 'index.json'}: no index here; make it with 'mim index'")
 
 
-def read_index_images(index: Path) -> pl.DataFrame:
-    """``COLUMNS`` of an index's ``images/`` (``TableError`` where it cannot serve)."""
-    return scan_index_images(index, COLUMNS).collect()
+def read_studies(index: Path) -> pl.DataFrame:
+    """What the studies of an index are joined by: its distinct rows of ``STUDY``.
+
+    More than one of a study where its images differ in them.
+    """
+    rows = scan_index_images(index, STUDY).drop_nulls("exam")
+    return rows.unique().collect(engine="streaming")
 
 
 def scan_index_images(index: Path, columns: Sequence[str]) -> pl.LazyFrame:
@@ -49,47 +66,59 @@ def scan_index_images(index: Path, columns: Sequence[str]) -> pl.LazyFrame:
 
 
 def choose_images(
-    images: pl.DataFrame, exams: pl.DataFrame, stand_ins: Collection[Reason] = ()
+    images: pl.LazyFrame, studies: pl.DataFrame, stand_ins: Collection[Reason] = ()
 ) -> pl.DataFrame:
-    """The index's usable images, each with its exam and why the cohort leaves it out.
+    """The index's usable images, each with its examination and why the cohort leaves it out.
 
-    Images that the index left out for a reason of ``stand_ins`` count as usable too.
+    Images that the index left out for a reason of ``stand_ins`` count as usable too. Of the images
+    of an examination the rule of ``mim.dicom.screening`` takes one of each view; it is asked only
+    where there is a choice.
 
-    ``images``: rows of the index. ``exams``: one row per study that joined, with ``exam`` (the
-    study's pseudonym), ``exam_id`` and ``after_diagnosis``. The result has ``exam_id`` and
-    ``left_out`` (missing: the cohort uses the image) beside the index's columns.
+    ``images``: ``COLUMNS`` of the index. ``studies``: a row for each study that joined, with
+    ``exam`` (its pseudonym), ``examination`` (a whole number), ``days_after`` (of its registry exam
+    after the examination's first) and ``after_diagnosis``. The result has ``examination`` (missing:
+    none), the columns of ``USED``, and ``left_out`` (missing: the cohort uses the image).
     """
-    usable = (
-        images.filter(pl.col("reason").is_null() | pl.col("reason").is_in(list(stand_ins)))
-        .join(exams.select("exam", "exam_id", "after_diagnosis"), on="exam", how="left")
-        .with_columns(
-            left_out=pl.when(pl.col("exam_id").is_null())
-            .then(pl.lit(Reason.NO_REGISTRY_EXAM.value))
-            .when("after_diagnosis")
-            .then(pl.lit(Reason.AFTER_DIAGNOSIS.value))
-        )
-        .sort("exam_id", "path")
+    images = images.with_row_index("row")
+    slot = pl.col("laterality").is_in(list(BREASTS)) & pl.col("view").is_in(list(SCREENING_VIEWS))
+    left_out = (
+        pl.when(pl.col("examination").is_null())
+        .then(pl.lit(Reason.NO_REGISTRY_EXAM.value))
+        .when("after_diagnosis")
+        .then(pl.lit(Reason.AFTER_DIAGNOSIS.value))
+        .when(~slot)
+        .then(pl.lit(Reason.NOT_SCREENING_VIEW.value))
     )
-    candidates = usable.filter(pl.col("left_out").is_null()).drop("left_out")
-    rest = usable.filter(pl.col("left_out").is_not_null())
-    return pl.concat([candidates.with_columns(left_out=_choose(candidates, stand_ins)), rest])
+    usable = (
+        images.select("row", "exam", *USED)
+        .filter(pl.col("reason").is_null() | pl.col("reason").is_in(list(stand_ins)))
+        .cast(USED)  # type: ignore[arg-type]
+        .join(studies.lazy(), on="exam", how="left")
+        .with_columns(left_out=left_out)
+        .drop("exam")
+        .collect(engine="streaming")
+    )
+    candidates = usable.filter(pl.col("examination").is_not_null() & ~pl.col("after_diagnosis"))
+    of_view = pl.struct("examination", "laterality", "view")
+    choice = candidates.filter(of_view.is_duplicated() | pl.col("reason").is_not_null())
+    chosen = _choose(choice, images, stand_ins)
+    marked = usable.update(chosen, on="row", how="left", include_nulls=True)
+    return marked.drop("row", "days_after", "after_diagnosis")
 
 
-def _choose(candidates: pl.DataFrame, stand_ins: Collection[Reason]) -> pl.Series:
-    """For each row (sorted by exam) why it is left out, if it is."""
-    marks: list[str | None] = [None] * candidates.height
-    chosen = 0
-    with tqdm(total=candidates.height, desc="choosing views", unit="image") as progress:
-        for _, group in groupby(_rows(candidates), key=lambda row: row["exam_id"]):
-            rows = list(group)
-            kept, left = choose_screening_images(rows, stand_ins)
-            for row, reason, _ in left:
-                marks[row["row"]] = reason.value
-            chosen += len(kept)
-            progress.update(len(rows))
-    assert chosen == marks.count(None), "an image was neither chosen nor left out"
-    return pl.Series("left_out", marks, pl.String)
-
-
-def _rows(frame: pl.DataFrame) -> Iterator[dict[str, object]]:
-    return frame.with_row_index("row").iter_rows(named=True, buffer_size=CHUNK)
+def _choose(
+    choice: pl.DataFrame, images: pl.LazyFrame, stand_ins: Collection[Reason]
+) -> pl.DataFrame:
+    """``row`` of each image among others of its view, and why it is left out, if it is."""
+    weighed = images.select("row", *WEIGHED).join(choice.lazy(), on="row")
+    rows = weighed.collect(engine="streaming").sort("examination")
+    left_out: dict[int, str | None] = {}
+    with tqdm(total=rows.height, desc="choosing views", unit="image") as progress:
+        named = rows.iter_rows(named=True, buffer_size=CHUNK)
+        for _, group in groupby(named, key=itemgetter("examination")):
+            kept, left = choose_screening_images(list(group), stand_ins)
+            left_out |= {row["row"]: None for row in kept.values()}
+            left_out |= {row["row"]: reason.value for row, reason, _ in left}
+            progress.update(len(kept) + len(left))
+    types = {"row": rows.schema["row"], "left_out": pl.String()}
+    return pl.DataFrame([list(left_out), list(left_out.values())], schema=types)

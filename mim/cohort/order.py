@@ -16,12 +16,13 @@ import polars as pl
 
 from mim import __version__
 from mim.cohort.arrivals import compare
+from mim.cohort.frames import write_frame
 from mim.cohort.join import refuse_no_join
 from mim.cohort.registry import read_registry
 from mim.cohort.summary import print_table
 from mim.errors import InputError
 from mim.schemas.order import ORDER, VIEWS
-from mim.schemas.table import Schema, read_json, write_json, write_table, write_whole
+from mim.schemas.table import read_json, write_json, write_whole
 from mim.vocab import Came
 
 IDENTIFIERS = (
@@ -153,12 +154,6 @@ def csv_bytes(frame: pl.DataFrame, *, quoted: bool = False) -> bytes:
     if quoted:
         return frame.write_csv(line_terminator="\r\n", quote_style="always").encode()
     return frame.write_csv(line_terminator="\r\n").encode()
-
-
-def write_frame(frame: pl.DataFrame, schema: Schema, path: Path) -> None:
-    """Write the schema's columns of a frame as Parquet."""
-    wanted = schema.arrow()
-    write_table(frame.select(wanted.names).to_arrow().cast(wanted), path)
 
 
 def print_order(about: dict[str, Any], out: Path) -> None:

@@ -11,11 +11,11 @@ import polars as pl
 
 from mim import __version__
 from mim.cohort.arrivals import Arrivals, compare
+from mim.cohort.frames import write_frame
 from mim.cohort.order import (
     IDENTIFIERS,
     csv_bytes,
     what_is_left,
-    write_frame,
     write_order_folder,
 )
 from mim.cohort.summary import print_table

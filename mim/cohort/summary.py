@@ -1,47 +1,51 @@
 """What the cohort command prints, and the counts it saves. Numbers of exams only, no names."""
 
+from typing import Any
+
 import polars as pl
 import pyarrow as pa
 
 from mim.cohort.join import Joined
-from mim.cohort.labels import last_day
+from mim.cohort.labels import SIDES, last_day
 from mim.cohort.registry import Registry
-from mim.vocab import Outcome, Split
+from mim.cohort.settings import OutcomeSettings
+from mim.vocab import Maker, Outcome, Split
+
+GROUPS = {"split": Split, "maker": Maker}
+"""Columns of the cohort's exams by which they are counted."""
 
 
-def cohort_counts(exams: pl.DataFrame, joined: Joined) -> dict[str, object]:
+def cohort_counts(exams: pl.DataFrame, joined: Joined) -> dict[str, Any]:
     """Exams, women and outcomes of the whole, per split, per maker, and what joined them."""
     return {
         "all": exams.select(_figures()).row(0, named=True),
-        **{
-            column: {
-                str(row.pop(column)): row
-                for row in exams.group_by(column).agg(_figures()).sort(column).iter_rows(named=True)
-            }
-            for column in ("split", "maker")
-        },
+        **{column: _counts_by(exams, column) for column in GROUPS},
         "joined_by": dict(exams["joined_by"].value_counts().sort("joined_by").rows()),
         "studies_joined": joined.studies.height,
     }
 
 
-def followup_notices(tables: Registry) -> list[str]:
+def followup_notices(tables: Registry, settings: OutcomeSettings) -> list[str]:
     """One line where the end of follow-up had to be taken from the registry's last day."""
+    last = last_day(tables, settings.registry_date)
     known = tables.women.drop_nulls("followup_end")
     open_ended = tables.exams.join(known, on="woman_id", how="anti")["woman_id"].n_unique()
-    if not open_ended:
+    if last is None or not open_ended:
         return []
-    last = last_day(tables)
-    return [f"women without followup_end: {open_ended}, taken as followed until {last}"]
+    return [
+        f"women without followup_end: {open_ended}, taken as followed until {last}, "
+        "or until emigration or death"
+    ]
 
 
 def print_summary(
-    exams: pl.DataFrame, attrition: pa.Table, notices: list[str], problems: dict[str, int]
+    counts: dict[str, Any], attrition: pa.Table, notices: list[str], problems: dict[str, int]
 ) -> None:
-    """Print exams, women and outcomes per split and maker, attrition, notices and problems."""
-    order = {split.value: rank for rank, split in enumerate(Split)}
-    counts = exams.group_by("split", "maker").agg(_figures())
-    print_table(counts.sort(pl.col("split").replace_strict(order), "maker"))
+    """Print what ``cohort_counts`` counted, attrition, notices and problems."""
+    for column in GROUPS:
+        groups = {**counts[column], "all": counts["all"]}
+        figures = pl.DataFrame({column: list(counts["all"])})
+        print_table(figures.with_columns(pl.Series(g, list(n.values())) for g, n in groups.items()))
     print_table(pl.DataFrame(attrition))
     for line in notices:
         print(line)
@@ -49,14 +53,20 @@ def print_summary(
         print(f"problem: {fault}: {count} studies left out")
 
 
+def _counts_by(exams: pl.DataFrame, column: str) -> dict[str, dict[str, int]]:
+    groups = {row.pop(column): row for row in exams.group_by(column).agg(_figures()).to_dicts()}
+    return {word.value: groups[word] for word in GROUPS[column] if word in groups}
+
+
 def _figures() -> list[pl.Expr]:
     """Counts of a group of exams; outcomes are counted by breast."""
-    outcomes = pl.concat_list("left_outcome", "right_outcome").list
     return [
         pl.len().alias("exams"),
         pl.col("woman").n_unique().alias("women"),
         *(
-            outcomes.count_matches(outcome.value).sum().alias(f"{outcome.value}, breasts")
+            pl.sum_horizontal(
+                (pl.col(f"{side}_outcome") == outcome.value).sum() for side in SIDES.values()
+            ).alias(f"{outcome.value}, breasts")
             for outcome in Outcome
         ),
     ]

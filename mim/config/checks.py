@@ -65,7 +65,7 @@ LIMITS: dict[type, dict[str, tuple[float, float]]] = {
         "interval_days": (1, inf),
         "clear_days": (0, inf),
     },
-    PriorSettings: {"most": (0, inf), "least_gap_months": (0, inf), "same_exam_days": (0, 90)},
+    PriorSettings: {"most": (0, inf), "least_gap_months": (0, 1200), "same_exam_days": (0, 90)},
     SplitSettings: {
         "validation": SHARE,
         "test": SHARE,
@@ -212,6 +212,8 @@ def _split_relations(settings: SplitSettings) -> Iterator[tuple[str, str]]:
             yield "fold", f"expected at most folds {folds}, got {fold}"
         case SplitSettings() if len(ways := _ways(settings)) > 1:
             yield ways[1], f"cannot stand together with {ways[0]}"
+        case SplitSettings(from_registry=True, best_of=tried) if tried > 1:
+            yield "best_of", "cannot stand together with from_registry"
         case SplitSettings(held_out_maker=str(maker)) if maker not in [*Maker]:
             yield "held_out_maker", f"expected one of {', '.join(Maker)}, got {maker}"
         case SplitSettings(held_out_from=str(day)) if not _is_day(day):

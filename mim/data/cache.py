@@ -26,6 +26,7 @@ from mim.data.shards import (
     ShardReader,
     check_shard,
     finished_shards,
+    read_rows,
     remove_leftovers,
     shard_name,
     write_shard,
@@ -147,7 +148,7 @@ def finished_images(folder: Path, sources: Sources) -> NDArray[np.bool_]:
     """Which images of a cohort are in a finished shard, or have a reason why not."""
     done = np.zeros(len(sources), bool)
     for rows in finished_shards(folder):
-        table = read_table(rows, CACHE)
+        table = read_rows(rows)
         places = _places_of(table, sources)
         done[places[places >= 0]] = True
     return done
@@ -206,7 +207,7 @@ def _gather(folder: Path, sources: Sources) -> Counter[str]:
     with pq.ParquetWriter(unfinished, CACHE.arrow(), compression="zstd") as writer:
         waiting: list[pa.Table] = []
         for number, path in enumerate(shards):
-            rows = read_table(path, CACHE)
+            rows = read_rows(path)
             at = _places_of(rows, sources)
             ours = (at >= 0) & ~taken[at]
             rows, at = rows.filter(pa.array(ours)), at[ours]

@@ -63,7 +63,11 @@ class ExamData(pl.LightningDataModule):
         return self._training.exams
 
     def dataset(self, split: Split) -> ExamDataset:
-        """All exams of a split that have an image, unchanged, whether their outcome is known or not."""
+        """All exams of a split that have an image, unchanged, whether their outcome is known or not.
+
+        Exams of ``Split.UNUSED`` are looked up as priors and in no dataset.
+        """
+        assert split is not Split.UNUSED, "unused exams are priors only"
         exams = [exam for exam in self.everyone if exam.split is split]
         return ExamDataset(exams, self.everyone, self.cache, self.times, augment=None)
 

@@ -26,10 +26,11 @@ from numpy.typing import NDArray
 from mim.dicom.checksum import file_checksum
 from mim.dicom.pixels import PixelError
 from mim.errors import InputError
+from mim.image.likeness import signature
 from mim.image.recipe import prepare
 from mim.image.settings import RecipeSettings
 from mim.schemas.cache import CACHE
-from mim.schemas.table import read_table, write_table
+from mim.schemas.table import TableError, read_table, write_table
 from mim.vocab import Laterality, Reason, View
 from mim.workers.task import holding
 
@@ -127,6 +128,18 @@ def finished_shards(folder: Path) -> list[Path]:
     return [rows for rows in tables if rows.with_suffix(SUFFIX).is_file()]
 
 
+def read_rows(rows: Path) -> pa.Table:
+    """The table of a finished shard.
+
+    Raises:
+        InputError: another version of mim wrote it; the message names the folder to remove.
+    """
+    try:
+        return read_table(rows, CACHE)
+    except TableError as error:
+        raise InputError(f"{error}, after you have removed {rows.parent}") from error
+
+
 def write_shard(job: ShardJob) -> int:
     """Prepare a shard's images and write it; returns how many could not be prepared."""
     rows = []
@@ -152,7 +165,7 @@ def check_shard(check: ShardCheck) -> tuple[int, int]:
     The damaged ones, and those with a reason of ``TRIED_AGAIN``, leave its table, and so count as
     not prepared. The file stays, for who reads the other images.
     """
-    table = read_table(check.rows, CACHE)
+    table = read_rows(check.rows)
     reader = ShardReader(check.rows.parent, check.recipe)
     held = table.filter(pc.is_valid(table["shard"])).to_pylist()
     damaged = []
@@ -237,6 +250,7 @@ def _prepare(image: ImageJob, job: ShardJob) -> tuple[Row, NDArray[np.uint16] | 
     row = {
         "image": image.image,
         "checksum": xxhash.xxh3_64_hexdigest(prepared.pixels.tobytes()),
+        "likeness": signature(prepared.pixels),
         **{"top": top, "bottom": bottom, "left": left, "right": right},
         "scale": prepared.scale,
         "mirrored": prepared.mirrored,

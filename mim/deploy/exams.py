@@ -1,7 +1,7 @@
 """Exams of a DICOM folder as the model's input."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mim.cohort.priors import find_priors
+from mim.cohort.priors import first_of_repeats, pair_priors
 from mim.cohort.settings import PriorSettings, StandInSettings
 from mim.deploy.bundle import Inputs
 from mim.dicom.pixels import PixelError
@@ -21,85 +21,117 @@ from mim.image.settings import RecipeSettings
 from mim.vocab import VIEW_SLOTS, Laterality, Reason, View
 
 Row = Mapping[str, Any]
+LeftOut = list[tuple[str, Reason, str]]
 
 
-@dataclass(frozen=True)
-class Study:
-    """One study of the folder: its images by slot, and its woman's other studies."""
+@dataclass
+class Exam:
+    """One exam of the folder: the image of each view, what was left out, and its priors.
+
+    ``study_uid`` is the Study Instance UID of its first study; ``repeats`` are those of the same
+    examination done again, or sent as several studies. ``priors`` come newest first, each with
+    its months before the exam.
+    """
 
     study_uid: str
-    rows: list[Row]
-    others: list["Study"] = field(default_factory=list)
-
-    @property
-    def day(self) -> date | None:
-        """Study Date (0008,0020), the earliest that a row gives."""
-        return min((row["study_date"] for row in self.rows if row["study_date"]), default=None)
+    repeats: list[str] = field(default_factory=list)
+    chosen: dict[Slot, Row] = field(default_factory=dict)
+    left_out: LeftOut = field(default_factory=list)
+    priors: list[tuple["Exam", float]] = field(default_factory=list)
 
 
 @dataclass
 class Assembled:
-    """A study ready to score: inputs of one exam, and what was left out of it.
+    """An exam ready to score: inputs of the model, and what was left out of it.
 
-    ``inputs`` is None where no image of the study could be used.
+    ``inputs`` is None where no image of the exam could be used.
     """
 
     inputs: Inputs | None
     images: int
     priors: int
-    left_out: list[tuple[str, Reason, str]]
+    left_out: LeftOut
 
 
-def studies(rows: Iterable[Row]) -> tuple[list[Study], list[Row]]:
-    """Studies by Study Instance UID, each with the other studies of its Patient ID.
+def find_exams(
+    rows: Iterable[Row], priors: PriorSettings, stand_ins: StandInSettings
+) -> tuple[list[Exam], list[Row]]:
+    """Exams, by Study Instance UID, and the rows that belong to no study.
 
-    Beside them the rows that belong to no study: files that are no DICOM, or cannot be read.
+    The latter are files that are no DICOM, or cannot be read. Studies of one Patient ID are one
+    exam, or priors of each other, by ``mim.cohort.priors``; a study without a Patient ID, or with
+    several, stands alone. An exam without an image of a screening view is nobody's prior.
     """
-    by_study: dict[str, list[Row]] = defaultdict(list)
+    of_study: dict[str, list[Row]] = defaultdict(list)
     of_none: list[Row] = []
     for row in rows:
         if uid := row.get("study_uid"):
-            by_study[uid].append(row)
+            of_study[uid].append(row)
         else:
             of_none.append(row)
-    found = [Study(uid, of_study) for uid, of_study in sorted(by_study.items())]
-    by_woman: dict[str, list[Study]] = defaultdict(list)
-    for study in found:
-        for woman in {row["patient_id"] for row in study.rows if row["patient_id"]}:
-            by_woman[woman].append(study)
-    for of_woman in by_woman.values():
-        for study in of_woman:
-            study.others.extend(other for other in of_woman if other is not study)
-    return found, of_none
+    uids = sorted(of_study)
+    women = _women([of_study[uid] for uid in uids])
+    days = np.array([_day(of_study[uid]) for uid in uids], "datetime64[D]")
+    first = first_of_repeats(women, days, priors.same_exam_days)
+    after = np.where(np.isnat(days), 0, (days - days[first]).astype(np.int64))
+    exams = {int(study): Exam(uids[study]) for study in np.unique(first)}
+    images: dict[int, list[Row]] = defaultdict(list)
+    for study, (uid, begun) in enumerate(zip(uids, first.tolist(), strict=True)):
+        images[begun] += [{**row, "days_after": int(after[study])} for row in of_study[uid]]
+        if study != begun:
+            exams[begun].repeats.append(uid)
+    for begun, exam in exams.items():
+        exam.chosen, others = choose_screening_images(images[begun], stand_ins.reasons())
+        exam.left_out = [(str(row["path"]), reason, detail) for row, reason, detail in others]
+    seen = [begun for begun, exam in exams.items() if exam.chosen]
+    _pair([exams[begun] for begun in seen], women[seen], days[seen], priors)
+    return list(exams.values()), of_none
+
+
+def _pair(
+    exams: Sequence[Exam],
+    women: NDArray[np.int64],
+    days: NDArray[np.datetime64],
+    settings: PriorSettings,
+) -> None:
+    found, months = pair_priors(women, days, settings)
+    for exam, hers, gaps in zip(exams, found.tolist(), months.tolist(), strict=True):
+        pairs = zip(hers, gaps, strict=True)
+        exam.priors.extend((exams[prior], gap) for prior, gap in pairs if prior >= 0)
+
+
+def _women(studies: Sequence[list[Row]]) -> NDArray[np.int64]:
+    """A number for each study's woman; one of its own where its Patient ID is none or several."""
+    numbers: dict[object, int] = {}
+    women: list[int] = []
+    for study in studies:
+        names = {row["patient_id"] for row in study if row["patient_id"]}
+        name = names.pop() if len(names) == 1 else len(women)
+        women.append(numbers.setdefault(name, len(numbers)))
+    return np.array(women, np.int64)
+
+
+def _day(study: list[Row]) -> date | None:
+    """Study Date (0008,0020), the earliest that a row gives."""
+    return min((row["study_date"] for row in study if row["study_date"]), default=None)
 
 
 class Assembler:
-    """Prepares studies for one recipe; images are kept a while, as one exam's are another's prior."""
+    """Prepares exams for one recipe; images are kept a while, as one exam's are another's prior."""
 
-    def __init__(
-        self,
-        source: Path,
-        recipe: RecipeSettings,
-        priors: PriorSettings,
-        stand_ins: StandInSettings,
-    ) -> None:
+    def __init__(self, source: Path, recipe: RecipeSettings, most_priors: int) -> None:
         self._source = source
         self._recipe = recipe
-        self._priors = priors
-        self._accept = stand_ins.reasons()
+        self._times = 1 + most_priors
         self._prepare = lru_cache(maxsize=64)(self._prepare_file)
 
-    def assemble(self, study: Study) -> Assembled:
-        """One study and its priors as the model's input, with a reason for each image left out."""
-        earlier = {other.study_uid: other for other in study.others}
-        dated = [(uid, other.day) for uid, other in earlier.items() if self._chosen(other)[0]]
-        priors = find_priors(study.day, dated, self._priors)
-        timeline = [(study, 0.0), *((earlier[uid], months) for uid, months in priors)]
-        shape = (1, 1 + self._priors.most, len(VIEW_SLOTS))
+    def assemble(self, exam: Exam) -> Assembled:
+        """One exam and its priors as the model's input, with a reason for each image left out."""
+        shape = (1, self._times, len(VIEW_SLOTS))
         images = np.zeros((*shape, 1, self._recipe.height, self._recipe.width), np.uint16)
         present, months = np.zeros(shape, bool), np.zeros(shape[:2], np.float32)
-        left_out: list[tuple[str, Reason, str]] = []
-        for time, (at, gap) in enumerate(timeline):
+        left_out = list(exam.left_out)
+        for time, (at, gap) in enumerate([(exam, 0.0), *exam.priors]):
             months[0, time] = gap
             lost = self._fill(at, images[0, time], present[0, time])
             left_out += lost if time == 0 else []
@@ -112,12 +144,9 @@ class Assembler:
             left_out=left_out,
         )
 
-    def _fill(
-        self, study: Study, images: NDArray[np.uint16], present: NDArray[np.bool_]
-    ) -> list[tuple[str, Reason, str]]:
-        chosen, others = self._chosen(study)
-        left_out = [(str(row["path"]), reason, detail) for row, reason, detail in others]
-        for slot, row in chosen.items():
+    def _fill(self, exam: Exam, images: NDArray[np.uint16], present: NDArray[np.bool_]) -> LeftOut:
+        left_out = []
+        for slot, row in exam.chosen.items():
             try:
                 pixels = self._prepare(row["path"], *slot)
             except PixelError as error:
@@ -126,9 +155,6 @@ class Assembler:
             images[VIEW_SLOTS.index(slot), 0] = pixels
             present[VIEW_SLOTS.index(slot)] = True
         return left_out
-
-    def _chosen(self, study: Study) -> tuple[dict[Slot, Row], list[tuple[Row, Reason, str]]]:
-        return choose_screening_images(study.rows, self._accept)
 
     def _prepare_file(self, path: str, laterality: Laterality, view: View) -> NDArray[np.uint16]:
         return prepare(self._source / path, laterality, view, self._recipe).pixels

@@ -28,6 +28,7 @@ def _implant_displaced(row: Row) -> bool:
 
 PREFERENCE: tuple[tuple[Callable[[Row], Any], str], ...] = (
     (lambda row: row["reason"] is None, "can be used as it is"),
+    (lambda row: -row.get("days_after", 0), "is of an earlier study of the same exam"),
     (_whole, "shows the whole breast"),
     (lambda row: KINDS.get(row.get("kind"), 0), "is of a kind that comes first"),
     (lambda row: PRESENTATIONS.get(row.get("presentation"), 0), "is processed for reading"),
@@ -47,7 +48,8 @@ def choose_screening_images(
 ) -> tuple[dict[Slot, Row], list[tuple[Row, Reason, str]]]:
     """One image for each of the views of ``VIEW_SLOTS`` that the exam has, and the rest with reasons.
 
-    ``rows`` are rows of the index (``mim.schemas.images``) of one exam. Of several images of one view
+    ``rows`` are rows of the index (``mim.schemas.images``) of one exam; those of a study that
+    repeats it say by how many days in ``days_after``. Of several images of one view
     the one that comes first by ``PREFERENCE`` is chosen. An image with the implant displaced shows
     more of the breast; a repeat is made because the first was not good enough. SOP Instance UID and
     path decide last, so that the order of the rows never matters. Images without a time of

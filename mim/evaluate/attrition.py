@@ -29,20 +29,34 @@ def steps(attrition: pa.Table | None, breasts: Scored, split: str) -> list[Step]
     Raises:
         InputError: a column of the attrition table is missing.
     """
-    found: dict[tuple[str, str], dict[str, int]] = {}
-    if attrition is not None:
-        names = [column.name for column in ATTRITION.columns]
-        if missing := [name for name in names if name not in attrition.column_names]:
-            raise InputError(f"attrition: column '{missing[0]}' is missing; run the steps again")
-        for row in attrition.select(names).to_pylist():
-            reasons = found.setdefault((row["step"], row["unit"]), {})
-            reasons[row["reason"]] = reasons.get(row["reason"], 0) + row["count"]
+    found = {} if attrition is None else _counts(attrition)
     unknown = int((~breasts.known).sum())
     found[f"evaluate, {split} only", "breasts"] = {
         "no score": breasts.unscored,
-        "outcome unknown": unknown,
+        "label unknown": unknown,
         KEPT: len(breasts.score) - unknown,
     }
+    return _steps(found)
+
+
+def table_steps(attrition: pa.Table) -> list[Step]:
+    """The steps of an attrition table alone, in its order (``InputError`` as in ``steps``)."""
+    return _steps(_counts(attrition))
+
+
+def _counts(attrition: pa.Table) -> dict[tuple[str, str], dict[str, int]]:
+    """Counts by reason of each step and unit."""
+    names = [column.name for column in ATTRITION.columns]
+    if missing := [name for name in names if name not in attrition.column_names]:
+        raise InputError(f"attrition: column '{missing[0]}' is missing; run the steps again")
+    found: dict[tuple[str, str], dict[str, int]] = {}
+    for row in attrition.select(names).to_pylist():
+        reasons = found.setdefault((row["step"], row["unit"]), {})
+        reasons[row["reason"]] = reasons.get(row["reason"], 0) + row["count"]
+    return found
+
+
+def _steps(found: dict[tuple[str, str], dict[str, int]]) -> list[Step]:
     made: list[Step] = []
     for (step, unit), reasons in found.items():
         kept_before = [earlier.kept for earlier in made if earlier.unit == unit]

@@ -15,7 +15,7 @@ from mim.evaluate.bootstrap import Floats
 
 WIDTH, HEIGHT = 480, 400
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 44
-LABEL = 24
+PANEL, LABEL = 100, 24
 MOST_POINTS = 400
 BINS = 20
 DASHES = ("", "7 3", "2 3", "10 3 2 3", "4 2", "1 4")
@@ -72,13 +72,13 @@ def roc_svg(curves: Sequence[Curve], summary: str) -> Markup:
 
 def histogram_svg(groups: Sequence[Scores], summary: str) -> Markup:
     """One panel per outcome over one score axis; heights are shares of the outcome's breasts."""
-    each = (HEIGHT - BOTTOM) / len(groups)
-    height = each - LABEL
+    height = PANEL - LABEL
+    whole = PANEL * len(groups)
     width = (WIDTH - LEFT - RIGHT) / BINS
     edges = np.linspace(0, 1, BINS + 1)
-    parts = [_upright("share of the outcome's breasts", (HEIGHT - BOTTOM) / 2)]
+    parts = [_upright("share of the outcome's breasts", whole / 2)]
     for place, group in enumerate(groups):
-        top = place * each + LABEL
+        top = place * PANEL + LABEL
         counts = np.histogram(group.score, edges)[0]
         shares = counts / max(counts.sum(), 1)
         highest = max(float(shares.max()), 0.01)
@@ -106,7 +106,7 @@ def histogram_svg(groups: Sequence[Scores], summary: str) -> Markup:
             )
         label = f"{group.name} (n = {len(group.score)})"
         parts.append(_text(WIDTH - RIGHT, top - 8, label, "end", "label"))
-    return _svg(parts, summary)
+    return _svg(parts, summary, whole + BOTTOM)
 
 
 def _thinned(points: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
@@ -151,7 +151,7 @@ def _upright(words: str, middle: float) -> Markup:
     ).format(middle, words)
 
 
-def _svg(parts: Sequence[Markup], summary: str) -> Markup:
+def _svg(parts: Sequence[Markup], summary: str, height: int = HEIGHT) -> Markup:
     return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        WIDTH, HEIGHT, summary, Markup("").join(parts)
+        WIDTH, height, summary, Markup("").join(parts)
     )

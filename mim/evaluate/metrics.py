@@ -1,6 +1,6 @@
 """What a model's scores are worth: AUC by breast and exam, sensitivity at selection rates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +15,9 @@ from mim.evaluate.bootstrap import (
     resample_women,
 )
 from mim.evaluate.operating import Threshold, groups_within, highest_share
-from mim.evaluate.scored import CANCERS, Scored
+from mim.evaluate.scored import Scored
 from mim.evaluate.settings import EvaluateSettings
-from mim.vocab import SELECTION_RATES, Maker
+from mim.vocab import CANCERS, SELECTION_RATES, Maker
 
 ALL = "all"
 ANY_CANCER = "any cancer"
@@ -105,19 +105,22 @@ def makers(rows: Scored) -> list[str]:
 def selection_figures(
     exams: Scored, thresholds: Sequence[Threshold], settings: EvaluateSettings
 ) -> list[Figure]:
-    """Share selected and sensitivity, by kind of cancer, at every selection rate.
+    """Share selected and sensitivity, by each kind of cancer that there is, at every selection rate.
 
     Once with the highest-scored share of these very exams (the cut is found anew in each
     resample), once with each stored threshold. Exams of unknown outcome can be selected too, as
     in a programme; only cancers known to be there count for the sensitivity. A woman drawn twice
     is a tie with herself, so resamples of few exams select a little less than the rate.
     """
-    score, cancers = exams.score, [exams.cancer, *(exams.outcome == kind for kind in CANCERS)]
+    score = exams.score
+    kinds = {str(kind): exams.outcome == kind for kind in CANCERS}
+    found = {ANY_CANCER: exams.cancer} | {kind: rows for kind, rows in kinds.items() if rows.any()}
+    cancers = list(found.values())
     own = _figures(
         exams,
         OWN_RATE,
         [(rate, highest_share(score, rate)) for rate in SELECTION_RATES],
-        cancers,
+        found,
         statistic=rate_statistic(score, cancers),
         settings=settings,
     )
@@ -126,7 +129,7 @@ def selection_figures(
         exams,
         STORED_THRESHOLD,
         stored,
-        cancers,
+        found,
         statistic=_selection_statistic([selected for _, selected in stored], cancers),
         settings=settings,
     )
@@ -137,7 +140,7 @@ def _figures(
     exams: Scored,
     rule: str,
     selections: Sequence[tuple[float, Bools]],
-    cancers: Sequence[Bools],
+    cancers: Mapping[str, Bools],
     *,
     statistic: Statistic,
     settings: EvaluateSettings,
@@ -153,7 +156,7 @@ def _figures(
         for rate, selected in selections
         for name, outcome, cases in (
             ("share selected", ALL, selected),
-            *(("sensitivity", o, c) for o, c in zip(OUTCOMES, cancers, strict=True)),
+            *(("sensitivity", o, c) for o, c in cancers.items()),
         )
     ]
     return [

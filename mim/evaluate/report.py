@@ -30,10 +30,10 @@ from mim.evaluate.metrics import (
     selection_figures,
 )
 from mim.evaluate.operating import Threshold
-from mim.evaluate.scored import Scored, breasts, checked, exams, require_labels
+from mim.evaluate.scored import EXAM_OUTCOMES, Scored, breasts, checked, exams, require_labels
 from mim.evaluate.settings import EvaluateSettings
 from mim.schemas.table import Column, Schema, write_table, write_whole
-from mim.vocab import Maker, Outcome
+from mim.vocab import CANCERS, Maker, Outcome
 
 TEXT = pa.string()
 
@@ -57,7 +57,14 @@ FIGURES = Schema(
     ),
 )
 
-SHOWN_OUTCOMES = (Outcome.NEGATIVE, Outcome.SCREEN_DETECTED, Outcome.INTERVAL)
+SHOWN_OUTCOMES = (
+    Outcome.NEGATIVE,
+    *CANCERS,
+    Outcome.LATER,
+    Outcome.RECALLED,
+    Outcome.DISMISSED,
+)
+"""Outcomes whose scores are drawn, where there are any."""
 
 
 @dataclass(frozen=True)
@@ -148,12 +155,13 @@ def _page(
     groups = [
         Scores(str(outcome), by_breast.score[by_breast.outcome == outcome], series)
         for series, outcome in enumerate(SHOWN_OUTCOMES)
+        if (by_breast.outcome == outcome).any()
     ]
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(
-        value=_value, interval=_interval, percent=_percent, maker=_maker_name
+        value=_value, interval=_interval, percent=_percent, maker=_maker_name, outcome=_outcome_name
     )
     template = files("mim.evaluate").joinpath("report.html.j2").read_text(encoding="utf-8")
     return environment.from_string(template).render(
@@ -165,10 +173,11 @@ def _page(
         ],
         roc=roc_svg(curves, "ROC curves by maker; the table beside it gives their areas."),
         histogram=histogram_svg(
-            groups, "Histograms of breast scores for negative, screen-detected and interval."
+            groups, f"Histograms of breast scores: {', '.join(group.name for group in groups)}."
         ),
         selections=_selections(figures),
-        outcomes=OUTCOMES,
+        cancers=[o for o in OUTCOMES if any(f.outcome == o for f in figures)],
+        outcomes=[str(outcome) for outcome in EXAM_OUTCOMES],
         steps=steps,
         sheet=sheet,
     )
@@ -206,9 +215,9 @@ def _counts(by_breast: Scored, by_exam: Scored) -> dict[str, dict[str, int]]:
         rows.unit: {
             "scored": len(rows.score),
             "without score": rows.unscored,
-            "outcome unknown": int((~rows.known).sum()),
+            "label unknown": int((~rows.known).sum()),
             "cancers": int(rows.cancer.sum()),
-            **{str(outcome): int((rows.outcome == outcome).sum()) for outcome in SHOWN_OUTCOMES},
+            **{str(outcome): int((rows.outcome == outcome).sum()) for outcome in Outcome},
         }
         for rows in (by_breast, by_exam)
     }
@@ -268,3 +277,12 @@ def _percent(share: float) -> str:
 def _maker_name(maker: str) -> str:
     """A maker as it is written in running text."""
     return {"ge": "GE", "all": "All makers"}.get(maker, maker.capitalize())
+
+
+def _outcome_name(outcome: str) -> str:
+    """An outcome as a heading; "cancer" alone would pass for any."""
+    return (
+        f"{outcome}, unclear how found".capitalize()
+        if outcome == Outcome.CANCER
+        else outcome.capitalize()
+    )

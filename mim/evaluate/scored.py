@@ -11,9 +11,11 @@ import pyarrow as pa
 from mim.errors import InputError
 from mim.evaluate.bootstrap import Bools, Floats
 from mim.schemas.scores import SCORES
-from mim.vocab import Outcome
+from mim.vocab import CANCERS, NO_CANCER, Outcome
 
-CANCERS = (Outcome.SCREEN_DETECTED, Outcome.INTERVAL)
+EXAM_OUTCOMES = (*CANCERS, Outcome.UNKNOWN, Outcome.CENSORED, Outcome.LATER, *NO_CANCER)
+"""An exam is called by the first of these that either of its breasts has; so the word agrees with
+the exam's label: cancers first, then what keeps it from being free of cancer, then the rest."""
 
 
 @dataclass(frozen=True)
@@ -97,24 +99,15 @@ def breasts(rows: pl.DataFrame) -> Scored:
 def exams(rows: pl.DataFrame) -> Scored:
     """One row per exam with a score: the higher one of its breasts'.
 
-    An exam has a cancer if either breast has; it has none if both are known to have none. A
-    screen-detected cancer in one breast names the exam's outcome before an interval cancer.
+    An exam has a cancer if either breast has; it has none if both are known to have none. Its
+    outcome is the first in ``EXAM_OUTCOMES`` of its breasts'.
     """
-    outcome = pl.col("outcome")
-    named = (
-        pl.when((outcome == Outcome.SCREEN_DETECTED.value).any())
-        .then(pl.lit(Outcome.SCREEN_DETECTED.value))
-        .when((outcome == Outcome.INTERVAL.value).any())
-        .then(pl.lit(Outcome.INTERVAL.value))
-        .when((outcome == Outcome.NEGATIVE.value).all())
-        .then(pl.lit(Outcome.NEGATIVE.value))
-        .otherwise(pl.lit(Outcome.UNKNOWN.value))
-    )
+    words = [outcome.value for outcome in EXAM_OUTCOMES]
     joined = rows.group_by("exam", maintain_order=True).agg(
         pl.col("woman").first(),
         pl.col("score").max(),
         pl.col("cancer").any(ignore_nulls=False),
-        named.alias("outcome"),
+        pl.col("outcome").cast(pl.Enum(words)).min().cast(pl.String),
         pl.col("maker").first(),
     )
     return _scored(joined, "exams")
@@ -155,8 +148,12 @@ def _faults(rows: pl.DataFrame) -> Iterator[str]:
         rows.group_by("exam").agg(pl.col("woman").n_unique()).filter(pl.col("woman") > 1)
     ):
         yield f"column 'woman' differs within {count} exams; give each exam one woman"
-    cancer = pl.col("outcome").is_in([str(outcome) for outcome in CANCERS])
-    negative = pl.col("outcome") == Outcome.NEGATIVE.value
-    against = (pl.col("cancer") & negative) | (~pl.col("cancer") & cancer)
+    against = (pl.col("cancer") & _is_one_of(*NO_CANCER, Outcome.LATER, Outcome.CENSORED)) | (
+        ~pl.col("cancer") & _is_one_of(*CANCERS, Outcome.CENSORED)
+    )
     if count := len(rows.filter(against)):
         yield f"column 'cancer' contradicts 'outcome' in {count} rows; derive both from one rule"
+
+
+def _is_one_of(*outcomes: Outcome) -> pl.Expr:
+    return pl.col("outcome").is_in([outcome.value for outcome in outcomes])

@@ -30,6 +30,8 @@ REASONS: dict[str, str] = {
     Reason.NO_REGISTRY_EXAM: "the registry knows no such exam",
     Reason.NO_SCREENING_VIEW: "no usable view of the exam is there",
     Reason.AFTER_DIAGNOSIS: "taken after the woman's cancer was found",
+    Reason.REPEATED_EXAM: "done again within days: part of the woman's exam before it",
+    Reason.HELD_OUT: "kept from training by the way the cohort is divided",
 }
 
 FINDINGS: dict[str, str] = {

@@ -18,6 +18,7 @@ CACHE = Schema(
         Column("length", pa.int32(), "number of these bytes"),
         Column("packed_checksum", pa.string(), "xxh3_64 of these bytes, hexadecimal"),
         Column("checksum", pa.string(), "xxh3_64 of the pixels' bytes, hexadecimal"),
+        Column("likeness", pa.binary(32), "what the picture is like: see mim.image.likeness"),
         Column("top", pa.int32(), "first stored row of the crop"),
         Column("bottom", pa.int32(), "stored row after the crop"),
         Column("left", pa.int32(), "first stored column of the crop"),

@@ -3,6 +3,8 @@
 ``exams`` must be there, and ``cancers`` or ``outcomes``; the others may be missing.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
 import pyarrow as pa
@@ -167,8 +169,22 @@ REGISTRY = (
     RISK_FACTORS,
 )
 NEEDED = (EXAMS,)
+EITHER = (CANCERS, OUTCOMES)
+"""One of these must be there too."""
+
+PLAUSIBLE = {
+    "size_mm": (0.1, 300.0, "mm"),
+    "height_cm": (100.0, 230.0, "cm"),
+    "weight_kg": (25.0, 300.0, "kg"),
+    "children": (0.0, 25.0, "births"),
+    "years_to_cancer": (0.0, 99.0, "years"),
+    "years_followed": (0.0, 99.0, "years"),
+}
+"""Lowest and highest number that a column may hold, and its unit. 100 years is Mirai's 'never'."""
 
 SUFFIXES = (".csv", ".parquet")
+OTHER_SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".tsv", ".txt")
+"""Formats in which tables come that are not read."""
 
 
 def needed_columns(schema: Schema) -> str:
@@ -176,18 +192,45 @@ def needed_columns(schema: Schema) -> str:
     return ", ".join(column.name for column in schema.columns if column.required)
 
 
+def how_to_write(schema: Schema) -> str:
+    """What a table that is missing must be called and hold, in words."""
+    return (
+        f"write it as {schema.name}.csv or {schema.name}.parquet "
+        f"with the columns {needed_columns(schema)}"
+    )
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The one of ``names`` that is most like ``name``, whatever the case; None if none is."""
+    spelt = {other.lower(): other for other in sorted(names)}
+    near = get_close_matches(name.lower(), spelt, n=1, cutoff=0.75)
+    return spelt[near[0]] if near else None
+
+
 def find_table(folder: Path, schema: Schema) -> Path | None:
     """The file of a table in the registry's folder; None where a table that may lack does.
 
     Raises:
-        TableError: a needed table is missing, or one is there twice.
+        TableError: a needed table is missing, or one is there twice or in a format not read.
     """
     there = [path for suffix in SUFFIXES if (path := folder / f"{schema.name}{suffix}").is_file()]
     if len(there) > 1:
         raise TableError(f"{there[0]}: also there as {there[1].name}; keep one of the two")
-    if not there and schema in NEEDED:
+    if there:
+        return there[0]
+    for path in sorted(folder.iterdir()):
+        if path.stem.lower() == schema.name and path.suffix.lower() in SUFFIXES + OTHER_SUFFIXES:
+            if path.suffix.lower() in SUFFIXES:
+                raise TableError(f"{path}: write its name in small letters: {path.name.lower()}")
+            raise TableError(
+                f"{path}: tables are read from CSV and Parquet alone; "
+                f"save it as {schema.name}.csv (in Excel: CSV UTF-8, comma delimited)"
+            )
+    if schema in NEEDED:
+        tables = [path.stem for path in folder.iterdir() if path.suffix in SUFFIXES]
+        near = nearest(schema.name, tables)
         raise TableError(
-            f"{folder}: the table '{schema.name}' is missing; write it as {schema.name}.csv or "
-            f"{schema.name}.parquet with the columns {needed_columns(schema)}"
+            f"{folder}: the table '{schema.name}' is missing; {how_to_write(schema)}"
+            + (f" (is it '{near}'? then rename that)" if near else "")
         )
-    return there[0] if there else None
+    return None

@@ -15,7 +15,7 @@ SCORES = Schema(
         Column("exam", TEXT, "pseudonym of the exam", False),
         Column("breast", TEXT, "side", False, tuple(BREASTS)),
         Column("score", pa.float64(), "model's score, 0 to 1; missing: no view of the breast"),
-        Column("cancer", pa.bool_(), "screen-detected or interval cancer; missing: unknown"),
+        Column("cancer", pa.bool_(), "cancer at the exam or before the next one; missing: unknown"),
         Column("outcome", TEXT, "what became of the breast", False, tuple(Outcome)),
         Column("maker", TEXT, "maker of the exam's images", False, tuple(Maker)),
         Column("split", TEXT, "part of the cohort", False, tuple(Split)),

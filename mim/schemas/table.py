@@ -57,7 +57,7 @@ class Schema:
 
 def write_table(table: pa.Table, path: Path) -> None:
     """Write Parquet so that ``path`` holds either the whole table or what it held before."""
-    with _whole(path) as unfinished:
+    with whole_file(path) as unfinished:
         pq.write_table(table, unfinished, compression="zstd")
 
 
@@ -81,12 +81,12 @@ def read_table(path: Path, schema: Schema) -> pa.Table:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write bytes so that ``path`` holds either all of them or what it held before."""
-    with _whole(path) as unfinished:
+    with whole_file(path) as unfinished:
         unfinished.write_bytes(data)
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[Path]:
+def whole_file(path: Path) -> Iterator[Path]:
     """A name to write to, which becomes ``path`` at the end, or nothing where the disk is full."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # Two machines may write one file at once, and their processes may have one number.

@@ -1,6 +1,7 @@
 """The registry's tables of the made-up programme, as CSV."""
 
 from collections.abc import Iterable
+from hashlib import blake2b
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,8 +13,12 @@ from mim.synthetic.imaging import study_uid
 from mim.synthetic.readers import read_exam
 from mim.synthetic.settings import ProgrammeSettings
 from mim.synthetic.women import Exam, Woman
+from mim.vocab import FoundBy
 
 Row = dict[str, object]
+
+GRADES = (1, 1, 1, 2, 2, 2, 2, 2, 3, 3)
+"""Histological grades in the shares in which cancers have them here."""
 
 
 def write_registry(folder: Path, women: Iterable[Woman], settings: ProgrammeSettings) -> None:
@@ -29,7 +34,7 @@ def write_registry(folder: Path, women: Iterable[Woman], settings: ProgrammeSett
                 "followup_end": woman.followup_end,
             }
         )
-        tables[CANCERS].extend(_cancer(woman))
+        tables[CANCERS].extend(_cancer(woman, settings.seed))
         for exam in woman.exams:
             _add_exam(tables, woman, exam, settings)
     folder.mkdir(exist_ok=True)
@@ -37,7 +42,7 @@ def write_registry(folder: Path, women: Iterable[Woman], settings: ProgrammeSett
         _write_csv(folder / f"{schema.name}.csv", schema.from_rows(rows))
 
 
-def _cancer(woman: Woman) -> list[Row]:
+def _cancer(woman: Woman, seed: int) -> list[Row]:
     if (cancer := woman.cancer) is None:
         return []
     return [
@@ -47,8 +52,16 @@ def _cancer(woman: Woman) -> list[Row]:
             "breast": cancer.side,
             "invasive": cancer.invasive,
             "size_mm": cancer.size_mm,
+            "grade": _grade(seed, woman.number),
+            "found_by": FoundBy.SCREENING if cancer.screen_detected else FoundBy.SYMPTOMS,
         }
     ]
+
+
+def _grade(seed: int, number: int) -> int:
+    """By a hash and not by a stream of the woman's, so that images stay as they are."""
+    drawn = blake2b(f"grade {seed} {number}".encode(), digest_size=8).digest()
+    return GRADES[int.from_bytes(drawn, "big") % len(GRADES)]
 
 
 def _add_exam(
