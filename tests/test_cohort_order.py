@@ -151,6 +151,20 @@ def test_what_the_index_holds_complete_is_not_ordered_again(tmp_path: Path) -> N
     }
 
 
+def test_an_exam_without_a_date_is_ordered_by_its_other_keys(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exams: list[dict[str, object]] = [{"exam_id": "1", "woman_id": "W1", "exam_date": None}]
+    folder = registry(tmp_path / "registry", exams)
+    (folder / "outcomes.csv").write_text("exam_id,breast,outcome\n1,L,cancer\n")
+    write_order(folder, tmp_path / "order", None)
+    [_, row] = rows_of(tmp_path / "order" / "order-without-site.csv")
+    assert row[:4] == ["W1", "1", "", ""]
+    about = json.loads((tmp_path / "order" / "order.json").read_text())
+    assert about["ordered"] == {"exams": 1, "women": 1, "years": {}}
+    assert "1 exams without exam_date" in capsys.readouterr().out
+
+
 def test_an_index_that_joins_nothing_is_refused(tmp_path: Path) -> None:
     """Its Patient IDs have lost their zeros: everything would be paid for again."""
     index = index_of(tmp_path / "index", {"1.9": ("700", "", FIRST, [None] * 4)})

@@ -27,7 +27,7 @@ FOUR = tuple(VIEW_SLOTS)
 BAD = Reason.FOR_PROCESSING.value
 
 
-def exam(name: str, woman: str, day: date = DAY, **more: object) -> Row:
+def exam(name: str, woman: str, day: date | None = DAY, **more: object) -> Row:
     blank = {"study_uid": None, "site": "north", "ordered": True, "reason": None, "detail": None}
     return {"exam_id": name, "woman_id": woman, "exam_date": day} | blank | more
 
@@ -226,7 +226,7 @@ def orders(draw: st.DrawFn) -> list[Row]:
         exam(
             name,
             draw(PATIENTS),
-            draw(DAYS),
+            draw(DAYS | DAYS | st.none()),
             study_uid=uid,
             site=draw(UNITS),
             ordered=draw(st.sampled_from([True, True, False])),
@@ -266,7 +266,7 @@ def joined_by_hand(exams: list[Row], rows: list[Row]) -> tuple[dict[str, str], d
         hits, candidates = set(), set()
         for row in files:
             patient = row["patient_id"]
-            same_day = by_day[patient, row["study_date"]]
+            same_day = by_day[patient, row["study_date"]] if row["study_date"] else []
             first, second = by_uid.get(uid), by_name.get(row["accession_number"])
             candidates |= {x["exam_id"] for x in [first, second, *same_day] if x}
             if first:

@@ -76,10 +76,8 @@ def write_cohort(index: Path, registry: Path, out: Path, settings: CohortSetting
     )
     written = _write_tables(exams, images, merged.registry.risk_factors, out, settings.mirai_csv)
     write_table(attrition, out / "attrition.parquet")
-    notices = [
-        *(*tables.notices, *date_notices(tables.exams)),
-        *(*followup_notices(tables, settings.outcomes), *division.notices, *written),
-    ]
+    notices = [*tables.notices, *date_notices(tables.exams)]
+    notices += [*followup_notices(tables, settings.outcomes), *division.notices, *written]
     # With the salt that was found, so that these settings divide so again.
     splits = replace(settings.splits, salt=division.salt, best_of=1)
     counts = cohort_counts(exams, joined)

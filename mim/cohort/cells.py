@@ -22,9 +22,10 @@ WORDS_FOR_MISSING = ("na", "n/a", "#n/a", "nan", "nat", "null", "none", ".", "-"
 LEAVE_EMPTY = "is a word or sign for a missing value; leave such cells empty"
 
 AS_DAY = "write days as YYYY-MM-DD"
+SWAPPED = f"is YYYY-DD-MM; {AS_DAY}"
 DAY_FORMS = (
     (r"\d{1,2}:\d{2}", f"carries a time of day; {AS_DAY} alone"),
-    (r"^\d{4}-(1[3-9]|2\d|3[01])-(0[1-9]|1[0-2])$", f"is YYYY-DD-MM; {AS_DAY}"),
+    (r"^\d{4}-(1[3-9]|2\d|3[01])-(0[1-9]|1[0-2])$", SWAPPED),
     (r"^\d{4}-\d{2}-\d{2}$", "is no day of the calendar; correct it"),
     (r"^(19|20)\d{6}(\.0)?$", f"is YYYYMMDD; {AS_DAY}"),
     (r"^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}$", f"is a day without its zeros or hyphens; {AS_DAY}"),
@@ -92,7 +93,8 @@ def read_cells(
         if bad.any():
             faults.append(Fault(rows.filter(bad), what))
             values = _keep(values, ~bad)
-    if not faults and (what := _odd_as_a_whole(values, column)):
+    swapped = any(fault.what == SWAPPED for fault in faults)
+    if not swapped and (what := _odd_as_a_whole(values, column)):
         faults.append(Fault(rows.clear(), what))
     return values, faults
 

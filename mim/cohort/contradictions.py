@@ -32,7 +32,7 @@ def lost_rows(tables: dict[str, Table]) -> list[str]:
         lost = rows.join(known.rows.select(column), on=column, how="anti")[ROW]
         if lost.len():
             faults.append(
-                f"{locate(table.path, lost)}, column '{column}' is not in the table '{owner}'; "
+                f"{table.path}: {locate(lost)}, column '{column}' is not in the table '{owner}'; "
                 "add it there, or remove the row"
             )
     return faults
@@ -48,7 +48,7 @@ def odd_rows(tables: dict[str, Table]) -> list[str]:
         *_odd_readings(frames),
     )
     return [
-        f"{locate(path.name, rows)}: {what}"
+        f"{path.name}: {locate(rows)}: {what}"
         for name, rows, what in found
         if rows.len() and (path := tables[name].path)
     ]

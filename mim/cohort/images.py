@@ -113,7 +113,8 @@ def _choose(
     weighed = images.select("row", *WEIGHED).join(choice.lazy(), on="row")
     rows = weighed.collect(engine="streaming").sort("examination")
     left_out: dict[int, str | None] = {}
-    with tqdm(total=rows.height, desc="choosing views", unit="image") as progress:
+    about = {"desc": "choosing views", "unit": "image", "disable": not rows.height}
+    with tqdm(total=rows.height, **about) as progress:
         named = rows.iter_rows(named=True, buffer_size=CHUNK)
         for _, group in groupby(named, key=itemgetter("examination")):
             kept, left = choose_screening_images(list(group), stand_ins)

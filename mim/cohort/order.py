@@ -165,7 +165,7 @@ def print_order(about: dict[str, Any], out: Path) -> None:
             "site": site["site"] or "(none)",
             "exams": site["exams"],
             "women": site["women"],
-            "years": f"{min(site['years'])} to {max(site['years'])}",
+            "years": f"{min(site['years'])} to {max(site['years'])}" if site["years"] else "",
             "file": site["file"],
         }
         for site in about["sites"]
@@ -195,7 +195,7 @@ def _remove_stale(out: Path, names: Iterable[str]) -> None:
 
 
 def _counts(exams: pl.DataFrame) -> dict[str, Any]:
-    years = exams["exam_date"].dt.year().value_counts().sort("exam_date").rows()
+    years = exams["exam_date"].drop_nulls().dt.year().value_counts().sort("exam_date").rows()
     return {
         "exams": exams.height,
         "women": exams["woman_id"].n_unique(),
@@ -210,6 +210,7 @@ def _notices(ordered: pl.DataFrame) -> list[str]:
         "exams whose study_uid is no UID: ordered by the other keys": ~pl.col(
             "study_uid"
         ).str.contains(UID),
+        "exams without exam_date: ordered by the other keys": pl.col("exam_date").is_null(),
         "exams with identifiers that a spreadsheet would change: open the CSV files as text only": (
             pl.any_horizontal(pl.col("exam_id", "woman_id").str.contains(SPOILT_BY_SPREADSHEETS))
         ),

@@ -70,18 +70,19 @@ def read_registry(folder: Path) -> Registry:
 
 def _find_tables(folder: Path) -> tuple[dict[Schema, Path | None], list[str]]:
     paths: dict[Schema, Path | None] = dict.fromkeys(schemas.REGISTRY)
-    faults = []
+    faults: dict[Schema, str] = {}
     for schema in schemas.REGISTRY:
         try:
             paths[schema] = schemas.find_table(folder, schema)
         except TableError as error:
-            faults.append(str(error))
-    if not faults and not any(paths[schema] for schema in schemas.EITHER):
+            faults[schema] = str(error)
+    lines = list(faults.values())
+    if not any(paths[schema] or schema in faults for schema in schemas.EITHER):
         ways = ", or ".join(
             f"'{schema.name}': {schemas.how_to_write(schema)}" for schema in schemas.EITHER
         )
-        faults.append(f"{folder}: one of two tables is needed: {ways}")
-    return paths, faults
+        lines.append(f"{folder}: one of two tables is needed: {ways}")
+    return paths, lines
 
 
 def _with_dates(schema: Schema) -> Schema:

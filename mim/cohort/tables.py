@@ -65,10 +65,11 @@ def read_table(path: Path, schema: Schema) -> Table:
     return table
 
 
-def locate(path: str | Path, rows: pl.Series) -> str:
-    """A file and its rows, in words: the first one, and how many more."""
-    more = f" and {rows.len() - 1} more" if rows.len() > 1 else ""
-    return f"{path}: row {rows.min()}{more}"
+def locate(rows: pl.Series) -> str:
+    """Numbers of rows in words: the first one, and how many more."""
+    first = rows.min()
+    assert isinstance(first, int)
+    return f"row {first} and {rows.len() - 1} more" if rows.len() > 1 else f"row {first}"
 
 
 def _compare_columns(table: Table, schema: Schema, names: list[str]) -> None:
@@ -108,8 +109,8 @@ def _read_columns(table: Table, schema: Schema, raw: pl.DataFrame) -> dict[str, 
         elif not column.required:
             table.unread.remove(name)
         for fault in faults.get(name, []):
-            where = f"{locate(table.path, fault.rows)}," if fault.rows.len() else f"{table.path}:"
-            table.faults.append(f"{where} column '{name}' {fault.what}")
+            where = f"{locate(fault.rows)}, " if fault.rows.len() else ""
+            table.faults.append(f"{table.path}: {where}column '{name}' {fault.what}")
     table.rows = pl.DataFrame(values).select(
         pl.col(name).cast(kind) if name in values else pl.lit(None, kind).alias(name)
         for name, kind in table.rows.schema.items()
@@ -132,6 +133,6 @@ def _find_repeats(table: Table, key: tuple[str, ...], faults: dict[str, list[Fau
     if again.height:
         first = keys.join(again.head(1), on=key, how="semi", nulls_equal=True)[ROW][0]
         table.faults.append(
-            f"{locate(table.path, again[ROW])}, column '{', '.join(key)}' repeats row {first}; "
+            f"{table.path}: {locate(again[ROW])}, column '{', '.join(key)}' repeats row {first}; "
             "keep one of them"
         )

@@ -23,7 +23,7 @@ ORDER = Schema(
     columns=(
         Column("exam_id", TEXT, "the registry's exam; an identifier", False),
         Column("woman_id", TEXT, "the woman examined; an identifier", False),
-        Column("exam_date", pa.date32(), "day of the examination", False),
+        Column("exam_date", pa.date32(), "day of the examination; missing: unknown"),
         Column("study_uid", TEXT, "Study Instance UID (0020,000D), if known; an identifier"),
         Column("site", TEXT, "screening unit of the exam"),
         Column(
@@ -40,7 +40,7 @@ RECEIPT = Schema(
     columns=(
         Column("exam_id", TEXT, "the ordered exam; an identifier", False),
         Column("woman_id", TEXT, "the woman examined; an identifier", False),
-        Column("exam_date", pa.date32(), "day of the examination", False),
+        Column("exam_date", pa.date32(), "day of the examination; missing: unknown"),
         Column("site", TEXT, "screening unit of the exam"),
         Column("came", TEXT, "what came of it", False, tuple(Came)),
         Column("missing_views", LIST, "views without a usable image", False, VIEWS),
