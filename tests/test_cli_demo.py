@@ -50,7 +50,8 @@ def test_demo_goes_all_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str
     out = tmp_path / "demo"
     assert main(["demo", f"out={out}", "women=40", "workers=1"]) == 0
     said = capsys.readouterr().out
-    assert "[8/8]" in said
+    assert "[9/9]" in said
+    assert (out / "audit" / "index.html").is_file()
     assert "breast-level AUC" in said
     assert str(out / "report" / "index.html") in said
     assert (out / "report" / "index.html").is_file()
