@@ -108,6 +108,9 @@ def test_a_table_without_a_column_or_that_is_none_is_named(tmp_path):
     path.write_text("")
     with pytest.raises(InputError, match="cannot be read as a table"):
         read_cells(path, ["id"])
+    path.write_text("id,word\n,\n")
+    with pytest.raises(InputError, match="no row below the header"):
+        read_cells(path, ["id"])
 
 
 def test_excel_sheets_read_as_separated_ones(tmp_path):

@@ -108,7 +108,7 @@ def test_films_of_a_woman_are_one_exam_and_crops_stay_out(source, tmp_path):
 
 
 def test_the_cohort_has_outcomes_no_days_no_priors_and_the_given_split(source, tmp_path):
-    as_given = CohortSettings(splits=SplitSettings(from_registry=True))
+    as_given = CohortSettings(splits=SplitSettings(from_registry=True, validation=0))
     _, exams = to_cohort(Dataset.cbis_ddsm, source, tmp_path, as_given)
     assert exams.height == 4
     assert sorted(exams["split"]) == ["test", "test", "train", "train"]

@@ -80,7 +80,7 @@ def test_the_cohort_has_three_exams_without_days_or_priors(source, tmp_path):
 
 def test_a_word_that_is_not_published_is_refused(source, tmp_path):
     (source / TABLE).write_text(ROWS.replace("Benign", "Unsure", 1))
-    with pytest.raises(InputError, match=r"'outcome' is empty in 1 rows"):
+    with pytest.raises(InputError, match=r"'classification' holds no value as published in 1 rows"):
         read(source, tmp_path / "out")
 
 
@@ -102,3 +102,13 @@ def test_real_table(tmp_path):
     outcomes = dict(adapted.tables["outcomes"].group_by("outcome").agg(pl.len()).rows())
     assert outcomes == {"cancer": 1316, "recalled without cancer": 556}
     assert set(days) == {"07-18", "07-17"}, "study dates would be worth another look"
+
+
+def test_rows_of_one_breast_are_one_or_refused(source, tmp_path):
+    (source / TABLE).write_text(ROWS + "D2-0002,L,40,2,both,Malignant,Luminal B\n")
+    adapted = read(source, tmp_path / "out")
+    assert adapted.tables["outcomes"].height == 5
+    assert f"1 rows of {TABLE} repeat another and are left out" in adapted.notices
+    (source / TABLE).write_text(ROWS + "D2-0002,L,40,2,both,Benign,\n")
+    with pytest.raises(InputError, match="2 rows share their ID1 and LeftRight but differ"):
+        read(source, tmp_path / "out")

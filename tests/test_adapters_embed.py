@@ -197,3 +197,14 @@ def test_a_table_that_is_not_as_published_is_named(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(InputError, match=r"clinical_reduced\.csv: column 'acc_anon' is missing"):
         read_dataset(Dataset.embed, tmp_path, tmp_path / "out")
+
+
+def test_days_of_another_form_are_counted(tmp_path: Path) -> None:
+    rows = [finding("1", "11", day, "N", "") for day in ("2013-02-01", "2/1/2013")]
+    notices = adapt(tmp_path, *rows, finding("1", "12", "", "N", "")).notices
+    assert any(n.startswith("1 cells of column 'study_date_anon'") for n in notices)
+
+
+def test_a_table_without_screening_exams_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no screening exam"):
+        adapt(tmp_path, finding("1", "11", "2013-02-01", "N", "", desc=DIAGNOSTIC))

@@ -101,3 +101,15 @@ def test_two_copies_of_an_image_are_refused(source, tmp_path):
     (source / "again" / image.name).write_bytes(image.read_bytes())
     with pytest.raises(InputError, match="1 images are there twice"):
         read(source, tmp_path / "out")
+
+
+def test_rows_of_one_image_are_one_or_refused(source, tmp_path):
+    table = source / "INbreast.csv"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([*lines, lines[1]]))
+    adapted = read(source, tmp_path / "out")
+    assert adapted.overrides["path"].is_unique().all()
+    assert "1 rows of INbreast.csv repeat another and are left out" in adapted.notices
+    table.write_text("\n".join([*lines, lines[1].replace(";R;", ";L;")]))
+    with pytest.raises(InputError, match="2 rows share their File Name but differ"):
+        read(source, tmp_path / "out")

@@ -241,3 +241,10 @@ def test_with_years_of_each_breast_the_years_come_back(cohort: Path, tmp_path: P
     assert rows_of(found, "exam_id", "breast", "years_to_cancer") == sorted(
         expected.rows(), key=str
     )
+
+
+def test_other_separators_are_read(tmp_path: Path) -> None:
+    rows = exam("1", "a", both("100"))
+    lay(tmp_path, *rows)
+    put(tmp_path / "metadata.csv", table(HEADER, *rows).replace(b",", b";"))
+    assert read_dataset(Dataset.mirai, tmp_path, tmp_path / "out").tables["exams"].height == 1

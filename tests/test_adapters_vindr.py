@@ -50,7 +50,7 @@ def test_density_and_split_are_all_that_is_known(tmp_path: Path) -> None:
 
 def test_the_collection_becomes_a_cohort_without_outcomes(tmp_path: Path) -> None:
     lay(tmp_path / "vindr", *exam("aa", "training"), *exam("bb", "test", "DENSITY A"))
-    settings = CohortSettings(splits=SplitSettings(from_registry=True))
+    settings = CohortSettings(splits=SplitSettings(from_registry=True, validation=0))
     adapted, exams = to_cohort(Dataset.vindr, tmp_path / "vindr", tmp_path / "out", settings)
     assert not adapted.notices
     assert rows_of(exams, "split", "density", "left_outcome", "right_cancer", "exam_date") == [

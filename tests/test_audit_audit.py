@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -145,3 +146,43 @@ def test_every_check_stands_in_the_docs() -> None:
     text = (DOCS / "audit.md").read_text(encoding="utf-8")
     missing = [check for check in MEANINGS if f"`{check}`" not in text]
     assert not missing
+
+
+def test_a_cache_of_another_cohort_is_no_comparison(cache: Path, tmp_path: Path) -> None:
+    images = len(made_cohort().images)
+    folder = made_cohort().write(tmp_path / "made")
+    with pytest.raises(InputError, match=f"lacks {images} of the cohort's {images} images"):
+        audit_cohort(folder, cache, tmp_path / "audit", AuditSettings())
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:300])
+
+
+def with_words(path: Path) -> None:
+    pl.read_parquet(path).with_columns(left_outcome=pl.lit("cured")).write_parquet(path)
+
+
+def with_text_for_days(path: Path) -> None:
+    pl.read_parquet(path).with_columns(pl.col("exam_date").cast(pl.String)).write_parquet(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "words"),
+    [
+        ("exams.parquet", cut, "no Parquet, or cut short"),
+        ("images.parquet", cut, "no Parquet, or cut short"),
+        ("attrition.parquet", cut, "no Parquet, or cut short"),
+        ("exams.parquet", with_words, "'left_outcome' has 48 values that are none of"),
+        ("exams.parquet", with_text_for_days, "'exam_date' is String, expected Date"),
+        ("cohort.json", lambda path: path.write_text("[]"), "no JSON object"),
+        ("cohort.json", lambda path: path.write_text('{"note": ""}'), "'settings' is missing"),
+    ],
+)
+def test_a_damaged_file_is_named(
+    tmp_path: Path, name: str, damage: Callable[[Path], object], words: str
+) -> None:
+    folder = made_cohort().write(tmp_path / "made")
+    damage(folder / name)
+    with pytest.raises(InputError, match=f"{name}: .*{words}"):
+        audit_cohort(folder, None, tmp_path / "audit", AuditSettings())

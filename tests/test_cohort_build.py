@@ -231,7 +231,8 @@ def test_two_exams_on_one_day_are_one_and_join_by_the_day(tmp_path: Path) -> Non
 def test_an_exam_done_again_fills_the_views_that_are_missing(tmp_path: Path) -> None:
     programme = Programme()
     programme.screened("E1", "W1", FIRST, views=VIEW_SLOTS[:3], maker="ge")
-    programme.screened("E2", "W1", FIRST + timedelta(days=6), maker="philips")
+    programme.exam("E2", "W1", FIRST + timedelta(days=6), site="south")
+    programme.study("W1", FIRST + timedelta(days=6), accession="E2", maker="philips")
     programme.screened("E3", "W1", FIRST + timedelta(days=8))
     programme.build(tmp_path)
     first, third = sorted(cohort_exams(tmp_path).values(), key=lambda row: str(row["exam_date"]))
@@ -240,6 +241,10 @@ def test_an_exam_done_again_fills_the_views_that_are_missing(tmp_path: Path) -> 
         row["maker"]: row["view"] for row in cohort_images(tmp_path) if row["exam"] == first["exam"]
     }
     assert makers == {"ge": "CC", "philips": "MLO"}
+    for name, value in (("maker", "philips"), ("site", "south")):
+        held_out = CohortSettings(splits=SplitSettings(**{f"held_out_{name}": value}, test=0))
+        with pytest.raises(InputError, match=f"held_out_{name}={value}: leaves no exam in the tr"):
+            programme.build(tmp_path, held_out)
     assert attrition(tmp_path, "cohort", "images") == {"kept": 8, "repeated view": 3}
     assert attrition(tmp_path, "cohort", "exams") == {"kept": 2, "repeated exam": 1}
     assert third["priors"] == []
@@ -353,6 +358,19 @@ def test_assumed_followup_and_ignored_columns_are_told(
     assert "unknown columns, ignored: postcode" in printed
 
 
+def test_a_study_of_another_day_than_its_exam_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    programme = Programme()
+    programme.screened("E1", "W1", FIRST)
+    programme.exam("E2", "W1", SECOND)
+    programme.study("W1", SECOND + timedelta(days=1), accession="E2")
+    programme.exam("E3", "W2", FIRST)
+    programme.study("W2", FIRST + timedelta(days=2), accession="E3")
+    programme.build(tmp_path)
+    assert "over a day from the registry's exam_date: 1 of 3; the" in capsys.readouterr().out
+
+
 def test_maker_of_most_images(tmp_path: Path) -> None:
     programme = Programme()
     programme.exam("E1", "W1", FIRST)
@@ -427,6 +445,12 @@ def test_no_identifier_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert json.loads((out / "cohort.json").read_text())["index"] == str(tmp_path / "index")
 
 
+def all_after_diagnosis(programme: Programme) -> None:
+    programme.screened("E1", "W1", FIRST)
+    programme.cancers = [{"woman_id": "W1", "diagnosis_date": date(1990, 1, 1), "breast": "L"}]
+    programme.others["density"] = [{"exam_id": "E1", "breast": "L", "density": "b"}]
+
+
 def wrong_names(programme: Programme) -> None:
     programme.exam("E1", "1", FIRST)
     programme.study("01", FIRST, accession="other")
@@ -441,6 +465,7 @@ def too_short(programme: Programme) -> None:
     ("plant", "words"),
     [
         (wrong_names, r"none of its 1 exams joins .* Accession Number.*leading zeros.*overrides"),
+        (all_after_diagnosis, r"all after a diagnosis or without a usable image; compare"),
         (too_short, r"no exam .* known outcome.*interval_days=731; fill in women\.followup_end"),
     ],
 )
@@ -452,6 +477,27 @@ def test_what_cannot_work_is_refused(
     with pytest.raises(InputError, match=words):
         programme.build(tmp_path)
     assert not (tmp_path / "cohort").exists()
+
+
+def test_a_note_in_another_encoding_is_named_before_anything_is_written(tmp_path: Path) -> None:
+    programme = Programme()
+    programme.screened("E1", "W1", FIRST)
+    (tmp_path / "registry").mkdir()
+    (tmp_path / "registry/note.txt").write_bytes("Før".encode("latin-1"))
+    with pytest.raises(InputError, match=r"note\.txt: it is not UTF-8; save it as"):
+        programme.build(tmp_path)
+    assert not (tmp_path / "cohort").exists()
+
+
+def test_a_cohort_that_was_cut_short_passes_for_none(tmp_path: Path) -> None:
+    programme = Programme()
+    programme.screened("E1", "W1", FIRST)
+    programme.build(tmp_path)
+    (tmp_path / "cohort/attrition.parquet").unlink()
+    (tmp_path / "cohort/attrition.parquet").mkdir()
+    with pytest.raises(OSError, match="attrition"):
+        programme.build(tmp_path)
+    assert not (tmp_path / "cohort/cohort.json").exists()
 
 
 def test_index_that_is_none(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mim.cohort.order import file_names, write_order
+from mim.cohort.order import file_names, write_order, write_order_folder
 from mim.errors import InputError
 from mim.schemas.images import IMAGES as INDEX
 from mim.schemas.order import ORDER
@@ -204,3 +204,9 @@ def test_file_names_are_readable_and_do_not_depend_on_other_sites() -> None:
     # Only exams that have no site may look so.
     [name] = file_names(["Without site"]).values()
     assert name.startswith("order-without-site-")
+
+
+def test_an_order_json_of_something_else_does_not_stop_an_order(tmp_path: Path) -> None:
+    (tmp_path / "order.json").write_text("{}")
+    exams = pl.DataFrame(ORDER.arrow().empty_table())
+    assert write_order_folder(tmp_path, exams, [])["sites"] == []

@@ -86,6 +86,7 @@ def test_what_is_ignored_is_named(tmp_path: Path) -> None:
         ({"exams": EXAMS.replace("2010-", "").replace("2011-", "")}, "row 2 and 1 more, column"),
         ({"exams": EXAMS.replace("2011-04-02", "")}, "row 3, column 'exam_date' is empty; fill in"),
         ({"exams": EXAMS.replace("W2", "NULL")}, "row 3, column 'woman_id' is a word or sign for"),
+        ({"exams": EXAMS.replace("04-02,,", "04-02,,NULL")}, "row 3, column 'site' is a word or s"),
         ({"exams": EXAMS.splitlines()[0] + "\n"}, "exams.csv: no exam in it; add"),
         ({"cancers": CANCERS.replace(",L,", ",left,")}, "row 2, column 'breast' is none of L, R"),
         ({"cancers": CANCERS.replace("true", "yes")}, "column 'invasive' is not true or false"),

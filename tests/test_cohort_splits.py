@@ -25,6 +25,7 @@ SCHEMA = pl.Schema(
         **dict.fromkeys(("exam", "woman"), pl.String),
         "exam_date": pl.Date,
         **dict.fromkeys(("maker", "site", "given_split"), pl.String),
+        **dict.fromkeys(("makers", "sites"), pl.List(pl.String)),
         **dict.fromkeys(("left_outcome", "right_outcome"), pl.String),
     }
 )
@@ -41,7 +42,8 @@ def exam(woman: str, nth: int = 0, **more: Any) -> dict[str, Any]:
         "left_outcome": "negative",
         "right_outcome": "negative",
     }
-    return usual | more
+    usual |= more
+    return {"makers": [usual["maker"]], "sites": [usual["site"]]} | usual
 
 
 def table(rows: list[dict[str, Any]]) -> pl.DataFrame:
@@ -216,6 +218,17 @@ def test_a_held_out_maker_or_site_takes_its_women_to_test() -> None:
         for row, split in zip([*rows, *moved], found["split"], strict=True):
             hers = WOMEN.index(row["woman"]) % 9 == 0
             assert split == ("test" if hers else usual[row["woman"]])
+
+
+@pytest.mark.parametrize(
+    ("what", "value", "other"), [("maker", "ge", "siemens"), ("site", "south", "north")]
+)
+def test_an_exam_done_again_elsewhere_is_held_out_too(what: str, value: str, other: str) -> None:
+    of_both = [exam(woman, **{f"{what}s": [value, other]}) for woman in WOMEN[:50]]
+    others = [exam(woman) for woman in WOMEN[50:100]]
+    found = divide([*of_both, *others], **{f"held_out_{what}": value}).exams["split"]
+    assert set(found[:50]) == {"test"}
+    assert "train" in set(found[50:])
 
 
 def test_a_held_out_period() -> None:

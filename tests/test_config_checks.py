@@ -14,9 +14,9 @@ from mim.workers.settings import Executor
 
 
 def filled(command: type[Command], folder: Path) -> Command:
-    """A command whose every path is there."""
+    """A command whose every path is there, and whose results have a folder of their own."""
     values = {f.name: str(folder) for f in fields(command) if f.default == MISSING}
-    return command(**values)
+    return command(**values | {"out": str(folder / "out")})
 
 
 def assign(command: Command, key: str, value: object) -> None:
@@ -104,6 +104,11 @@ def test_value_out_of_range_is_refused(
             {"outcomes.registry_date": "31.12.2020"},
             "outcomes.registry_date: expected a day as YYYY-MM-DD, got 31.12.2020",
         ),
+        (
+            "cohort",
+            {"outcomes.registry_date": "2999-01-01"},
+            "outcomes.registry_date: expected a day up to today, got 2999-01-01",
+        ),
         ("cohort", {"splits.folds": 1}, "splits.folds: expected 0 for none, or 2 or more"),
         (
             "cohort",
@@ -190,6 +195,20 @@ def test_file_for_folder_and_folder_for_file(tmp_path: Path) -> None:
     values = TrainCommand(str(tmp_path), str(tmp_path), str(tmp_path))
     values.model.weights = str(tmp_path)
     with pytest.raises(InputError, match="^model.weights: expected a file"):
+        check(values)
+
+
+@pytest.mark.parametrize(
+    ("command", "key"),
+    [(name, key) for name, key in PATHS if key in FOLDERS.get(COMMANDS[name], ())],
+)
+def test_no_command_writes_among_what_it_reads(command: str, key: str, tmp_path: Path) -> None:
+    values = filled(COMMANDS[command], tmp_path)
+    read = tmp_path / "read"
+    read.mkdir()
+    assign(values, key, str(read))
+    values.out = f"{tmp_path}/out/../read"
+    with pytest.raises(InputError, match=f"^out: expected another folder than {key}, got "):
         check(values)
 
 

@@ -53,6 +53,14 @@ FILM = (
 )
 """Patient ID (0010,0020) of a whole film; those of crops and masks have a number behind the view."""
 
+PUBLISHED = {
+    "woman_id": "patient_id",
+    "breast": "left or right breast",
+    "view": "image view",
+    "outcome": "pathology",
+}
+"""Columns of the case tables, by what they are here."""
+
 OUTCOMES = {
     "MALIGNANT": Outcome.CANCER.value,
     "BENIGN": Outcome.RECALLED.value,
@@ -100,7 +108,7 @@ def _cases(path: Path) -> pl.DataFrame:
     """A row for each abnormality and view: woman_id, breast, view, outcome, density (two have none)."""
     cells = read_cells(
         path,
-        ["patient_id", "left or right breast", "image view", "pathology"],
+        [*PUBLISHED.values()],
         ["breast density", "breast_density"],
     )
     rows = cells.select(
@@ -110,7 +118,7 @@ def _cases(path: Path) -> pl.DataFrame:
         outcome=pl.col("pathology").replace_strict(OUTCOMES, default=None),
         density=pl.coalesce(density("breast density", "1234"), density("breast_density", "1234")),
     )
-    require_filled(rows, ["woman_id", "breast", "view", "outcome"], path)
+    require_filled(rows, [*PUBLISHED], path, PUBLISHED)
     return rows
 
 

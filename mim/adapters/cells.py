@@ -1,7 +1,8 @@
 """Cells of published tables, which are text, as mim's words and numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import polars as pl
 
@@ -44,12 +45,22 @@ def density(column: str, letters: Sequence[str]) -> pl.Expr:
     )
 
 
-def require_filled(rows: pl.DataFrame, columns: Sequence[str], table: Path) -> None:
-    """Stop at a table in which rows cannot be told apart (``InputError``)."""
+def require_filled(
+    rows: pl.DataFrame,
+    columns: Sequence[str],
+    table: Path,
+    published: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Stop at a table in which rows cannot be told apart (``InputError``).
+
+    ``published``: what the table calls columns whose words were translated.
+    """
     for column in columns:
         if count := rows[column].null_count():
+            fault = "holds no value as published" if column in published else "is empty"
             raise InputError(
-                f"{table}: column '{column}' is empty in {count} rows; download it again"
+                f"{table}: column '{published.get(column, column)}' {fault} in {count} rows; "
+                "download it again"
             )
 
 

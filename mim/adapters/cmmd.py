@@ -17,7 +17,7 @@ from pathlib import Path
 import polars as pl
 
 from mim.adapters.adapted import AT_EXAM, About, Adapted
-from mim.adapters.cells import require_filled, side
+from mim.adapters.cells import one_row_each, require_filled, side
 from mim.adapters.sources import compare, find_file, read_cells, scan_headers
 from mim.vocab import Laterality, Outcome
 
@@ -38,6 +38,8 @@ TABLES = ("CMMD_clinicaldata_revision.csv", "CMMD_clinicaldata_revision.xlsx")
 
 HOLDS = f"the images of CMMD and its table {TABLES[1]}"
 
+COLUMNS = ("ID1", "LeftRight", "classification")
+
 OUTCOMES = {"Malignant": Outcome.CANCER.value, "Benign": Outcome.RECALLED.value}
 """By column classification, which is the biopsy's."""
 
@@ -45,7 +47,8 @@ OUTCOMES = {"Malignant": Outcome.CANCER.value, "Benign": Outcome.RECALLED.value}
 def read(source: Path, out: Path) -> Adapted:
     """Read the clinical table and the headers of all images below ``source``."""
     table = find_file(source, TABLES, HOLDS)
-    outcomes = _outcomes(table)
+    notices: list[str] = []
+    outcomes = _outcomes(table, notices)
     women = outcomes.select("exam_id").unique()
     headers = scan_headers(source, ["path", "patient_id", "laterality"])
     images = headers.drop_nulls("patient_id").rename({"patient_id": "exam_id"})
@@ -55,19 +58,24 @@ def read(source: Path, out: Path) -> Adapted:
         images=source,
         tables={"exams": women.with_columns(woman_id="exam_id"), "outcomes": outcomes},
         overrides=hers.select("path", accession_number="exam_id"),
-        notices=[*_lacking(women, images, table.name), *_without_outcome(hers, outcomes)],
+        notices=[
+            *notices,
+            *_lacking(women, images, table.name),
+            *_without_outcome(hers, outcomes),
+        ],
     )
 
 
-def _outcomes(table: Path) -> pl.DataFrame:
+def _outcomes(table: Path, notices: list[str]) -> pl.DataFrame:
     """A row for each biopsied breast."""
-    cells = read_cells(table, ["ID1", "LeftRight", "classification"])
+    cells = read_cells(table, COLUMNS)
+    cells = one_row_each(cells, COLUMNS[:2], table, notices)
     rows = cells.select(
         exam_id="ID1",
         breast=side("LeftRight"),
         outcome=pl.col("classification").replace_strict(OUTCOMES, default=None),
     )
-    require_filled(rows, rows.columns, table)
+    require_filled(rows, rows.columns, table, dict(zip(rows.columns, COLUMNS, strict=True)))
     return rows.with_columns(AT_EXAM)
 
 

@@ -21,6 +21,7 @@ Licence: Emory's research use agreement: personal, non-commercial research. Its 
 models, weights or embedding spaces trained on any part of EMBED without written permission.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -28,6 +29,7 @@ import polars as pl
 from mim.adapters.adapted import About, Adapted
 from mim.adapters.cells import density, number, of_both_breasts, one_row_each, side, view
 from mim.adapters.sources import compare, find_file, list_files, read_cells
+from mim.errors import InputError
 from mim.vocab import FoundBy, Kind, View
 
 HOLDS = "the folders tables and images of EMBED's open release"
@@ -94,6 +96,11 @@ def read(source: Path, out: Path) -> Adapted:
     files = files.with_columns(name=_below_cohort("path"))
     notices += compare(pictures["name"].drop_nulls(), files["name"].drop_nulls(), "the metadata")
     exams = _exams(findings, pictures, notices)
+    if exams.is_empty():
+        raise InputError(
+            f"source={source}: no screening exam (column 'desc') of one woman with a day is in the "
+            "clinical table; download it again"
+        )
     screened = findings.join(exams.select("exam_id"), on="exam_id", how="semi")
     breasts = _breasts(screened)
     tables = {
@@ -130,6 +137,18 @@ def _day(column: str) -> pl.Expr:
     return pl.col(column).str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
 
 
+def _unread_days(rows: pl.DataFrame, columns: Sequence[str], table: Path) -> list[str]:
+    counts = {
+        name: rows.filter(pl.col(name).is_not_null() & _day(name).is_null()) for name in columns
+    }
+    return [
+        f"{unread.height} cells of column '{name}' of {table.name} hold no day as 2013-05-19 and "
+        "count as empty"
+        for name, unread in counts.items()
+        if unread.height
+    ]
+
+
 def _below_cohort(column: str) -> pl.Expr:
     """The part of a path that is the same on every machine: from the folder cohort_* on."""
     return pl.col(column).str.extract(r"(?:^|/)(cohort_[^/]*/.*)$")
@@ -137,6 +156,7 @@ def _below_cohort(column: str) -> pl.Expr:
 
 def _findings(table: Path, notices: list[str]) -> pl.DataFrame:
     rows = read_cells(table, CLINICAL)
+    notices += _unread_days(rows, ("study_date_anon", "procdate_anon"), table)
     named = pl.col("empi_anon").is_not_null() & pl.col("acc_anon").is_not_null()
     if count := rows.filter(~named).height:
         notices.append(f"{count} rows of {table.name} name no woman or no exam and are left out")
@@ -169,6 +189,7 @@ def _findings(table: Path, notices: list[str]) -> pl.DataFrame:
 
 def _pictures(table: Path, notices: list[str]) -> pl.DataFrame:
     rows = read_cells(table, METADATA)
+    notices += _unread_days(rows, ("study_date_anon",), table)
     rows = one_row_each(rows, ("anon_dicom_path",), table, notices)
     kind = pl.col("FinalImageType").str.to_lowercase()
     special = (number("spot_mag") == 1).fill_null(False)

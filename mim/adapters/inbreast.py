@@ -24,7 +24,7 @@ import polars as pl
 from pydicom.uid import generate_uid
 
 from mim.adapters.adapted import AT_EXAM, About, Adapted
-from mim.adapters.cells import density, of_both_breasts, require_filled, side, view
+from mim.adapters.cells import density, of_both_breasts, one_row_each, require_filled, side, view
 from mim.adapters.sources import compare, find_file, list_files, read_cells
 from mim.errors import InputError
 from mim.vocab import Kind, Maker, Outcome
@@ -47,13 +47,17 @@ HOLDS = "the folder 'INbreast Release 1.0' with INbreast.csv (or .xls) and AllDI
 
 FILE = re.compile(r"(?P<image>\d+)_(?P<woman>[0-9a-f]{16})_MG_[LR]_\w+\.dcm", re.IGNORECASE)
 
+PUBLISHED = {"laterality": "Laterality", "view": "View", "month": "Acquisition date"}
+"""Columns of the table that every image needs, by what they are here."""
+
 PROVEN = "6"
 
 
 def read(source: Path, out: Path) -> Adapted:
     """Read the table and the file names below ``source``."""
     table = find_file(source, TABLES, HOLDS)
-    rows, files = _rows(table), _files(source)
+    notices: list[str] = []
+    rows, files = _rows(table, notices), _files(source)
     images = rows.join(files, on="image").with_columns(
         exam_id=pl.format("{}_{}", "woman_id", pl.col("month").dt.strftime("%Y%m")),
     )
@@ -78,11 +82,14 @@ def read(source: Path, out: Path) -> Adapted:
             kind=pl.lit(Kind.FFDM.value),
             maker=pl.lit(Maker.SIEMENS.value),
         ),
-        notices=compare(rows["image"].to_list(), files["image"].to_list(), table.name),
+        notices=[
+            *notices,
+            *compare(rows["image"].to_list(), files["image"].to_list(), table.name),
+        ],
     )
 
 
-def _rows(table: Path) -> pl.DataFrame:
+def _rows(table: Path, notices: list[str]) -> pl.DataFrame:
     """A row for each image: image (its number), laterality, view, month (its first day), density, reading."""
     cells = read_cells(
         table,
@@ -90,6 +97,7 @@ def _rows(table: Path) -> pl.DataFrame:
     )
     # The sheet ends with lines of remarks.
     cells = cells.filter(pl.col("File Name").str.contains(r"^\d+$"))
+    cells = one_row_each(cells, ["File Name"], table, notices)
     rows = cells.select(
         image="File Name",
         laterality=side("Laterality"),
@@ -98,7 +106,7 @@ def _rows(table: Path) -> pl.DataFrame:
         density=density("ACR", "1234"),
         reading="Bi-Rads",
     )
-    require_filled(rows, ["laterality", "view", "month"], table)
+    require_filled(rows, [*PUBLISHED], table, PUBLISHED)
     return rows
 
 

@@ -95,6 +95,8 @@ def _outcomes(info: Path) -> dict[int, Outcome]:
             )
         film, outcome = int(match["film"]), OUTCOMES[match["severity"]]
         found[film] = min(found.get(film, outcome), outcome, key=order.index)
+    if not found:
+        raise InputError(f"{info}: no line of a film (mdb001 ...); download it again")
     return found
 
 

@@ -22,7 +22,7 @@ import polars as pl
 from mim.adapters.adapted import About, Adapted
 from mim.adapters.cells import number, of_both_breasts, one_row_each, require_filled, side, view
 from mim.adapters.pictures import Picture, write_pictures
-from mim.adapters.sources import read_cells
+from mim.adapters.sources import read_cells, separator_of
 from mim.errors import InputError
 from mim.vocab import Laterality, Outcome, Split, View
 
@@ -125,7 +125,9 @@ def _table(source: Path) -> tuple[Path, list[str]]:
     tables = []
     for path in sorted(source.glob("*.csv")):
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            names = [name.strip() for name in next(csv.reader(file), [])]
+            names = [
+                name.strip() for name in next(csv.reader(file, delimiter=separator_of(path)), [])
+            ]
         if set(COLUMNS) <= set(names):
             tables.append((path, [name for name in names if name not in COLUMNS + OPTIONAL]))
     if len(tables) != 1:

@@ -69,7 +69,7 @@ def read_cells(path: Path, columns: Sequence[str], optional: Sequence[str] = ())
     frequent in the header. Bytes that are not UTF-8 become marks of replacement.
 
     Raises:
-        InputError: the file cannot be read as a table, or lacks a column.
+        InputError: the file cannot be read as a table, lacks a column, or has no rows.
     """
     try:
         table = _excel(path) if path.suffix in EXCEL else _separated(path)
@@ -86,15 +86,23 @@ def read_cells(path: Path, columns: Sequence[str], optional: Sequence[str] = ())
             .alias(name)
             for name in (*columns, *optional)
         ]
-        return table.select(wanted).filter(~pl.all_horizontal(pl.all().is_null())).collect()
+        cells = table.select(wanted).filter(~pl.all_horizontal(pl.all().is_null())).collect()
     except (OSError, pl.exceptions.PolarsError) as error:
         raise InputError(f"{path}: cannot be read as a table; download it again") from error
+    if cells.is_empty():
+        raise InputError(f"{path}: no row below the header; download it again")
+    return cells
+
+
+def separator_of(path: Path) -> str:
+    """The one of ``SEPARATORS`` that is most frequent in the header."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        counts = Counter(file.readline())
+    return max(SEPARATORS, key=lambda mark: counts[mark])
 
 
 def _separated(path: Path) -> pl.LazyFrame:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        counts = Counter(file.readline())
-    separator = max(SEPARATORS, key=lambda mark: counts[mark])
+    separator = separator_of(path)
     return pl.scan_csv(path, separator=separator, infer_schema=False, encoding="utf8-lossy")
 
 

@@ -11,6 +11,7 @@ from mim.audit.hamming import near_pairs
 from mim.audit.settings import AuditSettings
 from mim.audit.tables import scan_table
 from mim.data.cache import Cache
+from mim.errors import InputError
 from mim.image.likeness import NO_SIGNATURE, SIGNATURE_BYTES, Structure, correlation, fine_structure
 from mim.schemas.cache import CACHE
 
@@ -39,10 +40,12 @@ def find_lookalikes(
         equal, else at least ``settings.least_correlation``), sorted.
 
     Raises:
-        InputError: no cache, more than one, one of another version of mim, or a damaged one.
+        InputError: no cache, more than one, one of another version of mim, a damaged one, or one
+            without a row for some of the images.
     """
     prepared = Cache(cache)
     table = scan_table(prepared.folder / "images.parquet", CACHE, ["image", "checksum", "likeness"])
+    _require_all(cohort_images, table, prepared.folder)
     images = (
         table.filter(pl.col("checksum").is_not_null())
         .join(cohort_images.lazy().select("image").unique(), on="image", how="semi")
@@ -55,6 +58,16 @@ def find_lookalikes(
     confirmed = _confirmed(near.sort("image", "other"), prepared, settings.least_correlation)
     found = pl.concat([equal.with_columns(correlation=pl.lit(1.0)), confirmed])
     return found.sort("image", "other")
+
+
+def _require_all(cohort_images: pl.DataFrame, cache: pl.LazyFrame, folder: Path) -> None:
+    """Images that could not be prepared have a row too; no row is no comparison."""
+    prepared = cache.select("image").collect()
+    if lacking := cohort_images.join(prepared, on="image", how="anti").height:
+        raise InputError(
+            f"{folder}: lacks {lacking} of the cohort's {cohort_images.height} images; "
+            "run 'mim cache' with this cohort"
+        )
 
 
 def _with_first(key: str, images: pl.DataFrame) -> pl.DataFrame:

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from mim.errors import InputError
 from mim.evaluate.attrition import Step, table_steps
 from mim.schemas.cohort import ATTRITION, EXAMS, IMAGES
-from mim.schemas.table import Schema, TableError, read_json, read_table
+from mim.schemas.table import Schema, TableError, damaged, read_json, read_table
 from mim.vocab import VIEW_SLOTS
 
 SIDES = ("left", "right")
@@ -60,11 +60,16 @@ def read_cohort(folder: Path) -> Cohort:
     """Read ``exams.parquet``, ``images.parquet``, ``attrition.parquet`` and ``cohort.json``.
 
     Raises:
-        InputError: one of them is missing, or of another version of mim.
+        InputError: one of them is missing or damaged, or of another version of mim.
     """
     about = read_json(folder / "cohort.json")
+    for name in ("note", "settings"):
+        if name not in about:
+            raise InputError(f"{folder / 'cohort.json'}: '{name}' is missing; write it again")
     names = [name for name in EXAMS.arrow().names if name not in UNUSED]
-    exams = scan_table(folder / "exams.parquet", EXAMS, names).collect().with_row_index("row")
+    path = folder / "exams.parquet"
+    exams = scan_table(path, EXAMS, names).collect().with_row_index("row")
+    _require_words(exams, path)
     images = scan_table(folder / "images.parquet", IMAGES, ("image", "exam", "laterality", "view"))
     steps = table_steps(read_table(folder / "attrition.parquet", ATTRITION))
     return Cohort(
@@ -73,6 +78,18 @@ def read_cohort(folder: Path) -> Cohort:
         tuple(steps),
         about,
     )
+
+
+def _require_words(exams: pl.DataFrame, path: Path) -> None:
+    for column in EXAMS.columns:
+        if column.values is None or column.name in UNUSED:
+            continue
+        strange = ~exams[column.name].drop_nulls().is_in(column.values)
+        if strange.any():
+            raise TableError(
+                f"{path}: column '{column.name}' has {strange.sum()} values that are none of "
+                f"{', '.join(column.values)}; write it again"
+            )
 
 
 def _numbered(images: pl.LazyFrame, exams: pl.DataFrame) -> pl.DataFrame:
@@ -94,14 +111,23 @@ def scan_table(path: Path, schema: Schema, columns: Sequence[str]) -> pl.LazyFra
     """Some columns of a table that mim wrote, unread, of types as Polars knows them.
 
     Raises:
-        TableError: the file is missing, or lacks a column.
+        TableError: the file is missing or damaged, or lacks a column, or one is of another type.
     """
     if not path.is_file():
         raise TableError(f"{path}: no such file; expected the table '{schema.name}'")
-    there = pq.read_schema(path).names
+    try:
+        there = pl.read_parquet_schema(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise damaged(path) from error
     if missing := [name for name in columns if name not in there]:
         raise TableError(
             f"{path}: column '{missing[0]}' is missing from the table '{schema.name}'; "
             "it was written by another version of mim: write it again"
         )
+    wanted = pl.DataFrame(schema.arrow().empty_table()).schema
+    for name in columns:
+        if there[name] != wanted[name]:
+            raise TableError(
+                f"{path}: column '{name}' is {there[name]}, expected {wanted[name]}; write it again"
+            )
     return pl.scan_parquet(path).select(columns)

@@ -123,6 +123,7 @@ def _silence_libraries() -> None:
         # The log of a batch job wants a progress line now and then, not ten a second.
         os.environ.setdefault("TQDM_MININTERVAL", "10")
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
         os.environ.setdefault("PYTHONWARNINGS", "ignore")

@@ -23,7 +23,7 @@ from mim.cohort.images import (
     require_index,
     scan_index_images,
 )
-from mim.cohort.join import Joined, join_studies, refuse_no_join
+from mim.cohort.join import Joined, day_notices, join_studies, refuse_no_join
 from mim.cohort.mirai import write_mirai
 from mim.cohort.registry import Registry, read_registry
 from mim.cohort.repeats import Merged, date_notices, merge_repeats
@@ -53,12 +53,15 @@ def write_cohort(index: Path, registry: Path, out: Path, settings: CohortSetting
     """
     check_shares(settings.splits)
     require_index(index)
+    note = _note_of(registry)
     indexed = read_table(index / "attrition.parquet", ATTRITION)
     tables = read_registry(registry)
-    joined = join_studies(_one_a_day(tables.exams), read_studies(index))
+    studied = read_studies(index)
+    joined = join_studies(_one_a_day(tables.exams), studied)
     refuse_no_join(tables.exams, joined, index, registry)
     merged = merge_repeats(tables, settings.priors.same_exam_days)
     examinations = describe_examinations(merged.registry, settings.outcomes)
+    examinations = examinations.join(_sites(tables.exams, merged), "exam_id", maintain_order="left")
     studies = _by_examination(joined, merged, examinations)
     images = choose_images(scan_index_images(index, COLUMNS), studies, settings.stand_ins.reasons())
     found = find_exams(examinations, studies, images.filter(pl.col("left_out").is_null()))
@@ -77,6 +80,7 @@ def write_cohort(index: Path, registry: Path, out: Path, settings: CohortSetting
     written = _write_tables(exams, images, merged.registry.risk_factors, out, settings.mirai_csv)
     write_table(attrition, out / "attrition.parquet")
     notices = [*tables.notices, *date_notices(tables.exams)]
+    notices += day_notices(tables.exams, studied, joined)
     notices += [*followup_notices(tables, settings.outcomes), *division.notices, *written]
     # With the salt that was found, so that these settings divide so again.
     splits = replace(settings.splits, salt=division.salt, best_of=1)
@@ -84,7 +88,7 @@ def write_cohort(index: Path, registry: Path, out: Path, settings: CohortSetting
     about = {
         "mim": __version__,
         "index": str(index.absolute()),
-        "note": _note_of(registry),
+        "note": note,
         "settings": asdict(replace(settings, splits=splits)),
         "counts": counts,
         "problems": joined.problems,
@@ -99,6 +103,13 @@ def _one_a_day(exams: pl.DataFrame) -> pl.DataFrame:
     """The exams to be joined: of a woman's exams on one day, one examination, only one by its day."""
     first = pl.struct("woman_id", "exam_date").is_first_distinct()
     return exams.sort("exam_id").with_columns(exam_date=pl.when(first).then("exam_date"))
+
+
+def _sites(exams: pl.DataFrame, merged: Merged) -> pl.DataFrame:
+    """For each examination, by the ``exam_id`` of its first exam, the ``sites`` of all of them."""
+    of = merged.of.select("exam_id", first="examination")
+    sites = exams.select("exam_id", "site").join(of, on="exam_id").group_by(exam_id="first")
+    return sites.agg(sites=pl.col("site").drop_nulls().unique().sort())
 
 
 def _by_examination(joined: Joined, merged: Merged, examinations: pl.DataFrame) -> pl.DataFrame:
@@ -121,7 +132,11 @@ def _hold_out(images: pl.DataFrame, held_out: pl.Series) -> pl.DataFrame:
 def _write_tables(
     exams: pl.DataFrame, images: pl.DataFrame, risk_factors: pl.DataFrame, out: Path, mirai: bool
 ) -> list[str]:
-    """Write the cohort's tables, and remove those of an earlier cohort that it has not; notices."""
+    """Write the cohort's tables, and remove those of an earlier cohort that it has not; notices.
+
+    Without ``cohort.json``, which is written last, no command takes a folder for a cohort.
+    """
+    (out / "cohort.json").unlink(missing_ok=True)
     names = exams.select("examination", "exam_id", "exam")
     used = images.filter(pl.col("left_out").is_null()).join(names, on="examination")
     used = used.sort("exam", "laterality", "view")
@@ -141,7 +156,12 @@ def _write_tables(
 def _refuse_no_outcome(
     exams: pl.DataFrame, tables: Registry, registry: Path, settings: OutcomeSettings
 ) -> None:
-    """Stop where there is nothing to learn or measure: no outcome, density or quality is known."""
+    """Stop where there is nothing to learn or measure: no exam, or nothing known of them."""
+    if exams.is_empty():
+        raise InputError(
+            f"{registry}: the exams that join the index are all after a diagnosis or without a "
+            "usable image; compare the cancers' days, and what the index left out"
+        )
     known = exams["left_cancer"].count() + exams["right_cancer"].count()
     if known or tables.density.height or tables.quality.height:
         return
@@ -155,4 +175,7 @@ def _refuse_no_outcome(
 def _note_of(registry: Path) -> str:
     """What the registry wants said wherever a figure of its data stands; nothing where it is silent."""
     path = registry / "note.txt"
-    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+    try:
+        return path.read_text(encoding="utf-8-sig").strip() if path.is_file() else ""
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: it is not UTF-8; save it as text in UTF-8") from error

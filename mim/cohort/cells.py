@@ -185,11 +185,9 @@ def _limits(values: pl.Series, column: Column) -> Iterator[tuple[pl.Series, str]
     if column.type == pa.date32():
         yield values >= EARLIEST, f"is before {EARLIEST}; {remedy}"
         yield values <= date.today(), f"is after today; {remedy}"
-    if column.name.endswith(("_id", "_uid")):
+    if column.type == pa.string() and (column.nullable or column.name.endswith("_id")):
         yield ~_means_missing(values), LEAVE_EMPTY
     if column.values is not None:
-        if column.nullable and column.type == pa.string():
-            yield ~_means_missing(values), LEAVE_EMPTY
         allowed = pl.Series(column.values).cast(values.dtype)
         yield values.is_in(allowed.implode()), f"is none of {', '.join(column.values)}; {remedy}"
     if column.name == "birth_year":

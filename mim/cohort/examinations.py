@@ -35,8 +35,8 @@ def find_exams(
 
     ``studies`` joined an examination: exam (pseudonym), woman, examination, joined_by; the first of
     several pseudonyms names the exam. ``images`` are in use. Maker and machine (model and software)
-    are those of most of the exam's images, of equals the first by name; the age is that of the year
-    of birth, else the lowest in the headers.
+    are those of most of the exam's images, of equals the first by name; ``makers`` are all of them;
+    the age is that of the year of birth, else the lowest in the headers.
     """
     names = (
         studies.with_columns(pl.col("joined_by").cast(pl.Enum(KEYS)))
@@ -47,12 +47,15 @@ def find_exams(
     makes = images.group_by("examination", *made).agg(pl.len(), pl.col("age_years").min())
     machine = pl.concat_str("model", "software_version", separator=" ", ignore_nulls=True)
     makes = makes.with_columns(machine=machine.replace("", None))
+    makers = pl.col("maker").cast(pl.String).unique().alias("makers")
     of_birth = pl.col("exam_date").dt.year() - pl.col("birth_year")
     return (
         examinations.join(names, on="examination")
         .join(_of_most_images(makes, "maker"), on="examination")
         .join(_of_most_images(makes.drop_nulls("machine"), "machine"), "examination", "left")
-        .join(makes.group_by("examination").agg(pl.col("age_years").min()), on="examination")
+        .join(
+            makes.group_by("examination").agg(makers, pl.col("age_years").min()), on="examination"
+        )
         .with_columns(pl.col("maker").cast(pl.String), age_years=pl.coalesce(of_birth, "age_years"))
         .sort("woman", "exam_date", "exam")
     )

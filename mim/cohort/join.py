@@ -97,6 +97,22 @@ def doubtful_studies(exams: pl.DataFrame, variants: pl.DataFrame, joined: Joined
     )
 
 
+def day_notices(exams: pl.DataFrame, variants: pl.DataFrame, joined: Joined) -> list[str]:
+    """One line where studies joined by UID or Accession Number were made on another day.
+
+    Such a day decides outcomes and priors, so a fault in it is a fault of the labels.
+    """
+    days = variants.select("exam", "study_date").drop_nulls().unique("exam")
+    both = joined.studies.join(days, on="exam").join(exams, on="exam_id")
+    other = both.filter((pl.col("study_date") - pl.col("exam_date")).dt.total_days().abs() > 1)
+    if other.is_empty():
+        return []
+    return [
+        f"studies whose Study Date is over a day from the registry's exam_date: {other.height} of "
+        f"{both.height}; the registry's counts, so make sure that it is right"
+    ]
+
+
 def refuse_no_join(exams: pl.DataFrame, joined: Joined, index: Path, registry: Path) -> None:
     """Stop where nothing joined, saying what was tried (``InputError``)."""
     if joined.studies.height:

@@ -188,7 +188,9 @@ def _slug(site: str | None) -> str:
 def _remove_stale(out: Path, names: Iterable[str]) -> None:
     if not (out / "order.json").is_file():
         return
-    before = {Path(str(site["file"])).name for site in read_json(out / "order.json")["sites"]}
+    before = {
+        Path(str(site["file"])).name for site in read_json(out / "order.json").get("sites", [])
+    }
     for name in before - set(names):
         if name.startswith("order-") and name.endswith(".csv"):
             (out / name).unlink(missing_ok=True)

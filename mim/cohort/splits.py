@@ -61,7 +61,7 @@ def check_shares(settings: SplitSettings) -> None:
 def divide_exams(exams: pl.DataFrame, settings: SplitSettings) -> Division:
     """Give every exam a split, by its woman.
 
-    ``exams``: exam and woman (pseudonyms), exam_date, maker, site, given_split, left_outcome and
+    ``exams``: exam and woman (pseudonyms), exam_date, maker, makers, site, sites, given_split, left_outcome and
     right_outcome.
 
     Raises:
@@ -158,7 +158,8 @@ def _held_out_women(
         value = getattr(settings, f"held_out_{column}")
         if value is None:
             continue
-        hers = exams.filter(pl.col(column) == value)["woman"].unique()
+        # An exam done again elsewhere is of both sites, with images of both makers.
+        hers = exams.filter(pl.col(f"{column}s").list.contains(value))["woman"].unique()
         if hers.is_empty():
             raise InputError(
                 f"splits.held_out_{column}={value}: no exam of the cohort has this {column}; "

@@ -41,6 +41,8 @@ from mim.workers.settings import Executor, SlurmSettings, WorkersSettings
 
 SEEDS = (0, 2**32 - 1)
 SHARE = (0, 1)
+DAYS = 36_525
+"""A hundred years: no window is longer."""
 
 LIMITS: dict[type, dict[str, tuple[float, float]]] = {
     ProgrammeSettings: {
@@ -61,11 +63,11 @@ LIMITS: dict[type, dict[str, tuple[float, float]]] = {
     IndexSettings: {"pictures": (0, 100)},
     PseudonymiseSettings: {"shift_days": (0, 3650)},
     OutcomeSettings: {
-        "screen_detected_days": (0, inf),
-        "interval_days": (1, inf),
-        "clear_days": (0, inf),
+        "screen_detected_days": (0, DAYS),
+        "interval_days": (1, DAYS),
+        "clear_days": (0, DAYS),
     },
-    PriorSettings: {"most": (0, inf), "least_gap_months": (0, 1200), "same_exam_days": (0, 90)},
+    PriorSettings: {"most": (0, 100), "least_gap_months": (0, 1200), "same_exam_days": (0, 90)},
     SplitSettings: {
         "validation": SHARE,
         "test": SHARE,
@@ -150,6 +152,7 @@ def check(command: Command) -> None:
                 _check_exists(prefix + name, path, "file")
     if command.out is not None:
         _check_writable(command.out)
+        _check_apart(command)
 
 
 def _groups(prefix: str, settings: object) -> Iterator[tuple[str, object]]:
@@ -200,6 +203,8 @@ def _outcome_relations(settings: OutcomeSettings) -> Iterator[tuple[str, str]]:
             yield "clear_days", f"expected at most interval_days {days}, got {clear}"
         case OutcomeSettings(registry_date=str(day)) if not _is_day(day):
             yield "registry_date", f"expected a day as YYYY-MM-DD, got {day}"
+        case OutcomeSettings(registry_date=str(day)) if date.fromisoformat(day) > date.today():
+            yield "registry_date", f"expected a day up to today, got {day}"
 
 
 def _split_relations(settings: SplitSettings) -> Iterator[tuple[str, str]]:
@@ -239,6 +244,14 @@ def _check_exists(key: str, name: str, kind: str) -> None:
         raise InputError(f"{key}: no such {kind}: {name or '(empty)'}")
     if path.is_dir() != (kind == "folder"):
         raise InputError(f"{key}: expected a {kind}, but this is none: {name}")
+
+
+def _check_apart(command: Command) -> None:
+    """Refuse to write among what is read, where a table could take the place of another."""
+    out = Path(str(command.out)).resolve()
+    for name in FOLDERS.get(type(command), ()):
+        if (path := getattr(command, name)) is not None and Path(path).resolve() == out:
+            raise InputError(f"out: expected another folder than {name}, got {command.out}")
 
 
 def _check_writable(out: str) -> None:

@@ -65,18 +65,26 @@ def read_table(path: Path, schema: Schema) -> pa.Table:
     """Read a Parquet table that mim wrote, one file or a folder of ``part-*.parquet``.
 
     Raises:
-        TableError: the file is missing, or its columns are not those of ``schema``.
+        TableError: the file is missing or damaged, or its columns are not those of ``schema``.
     """
     if not path.is_file() and not any(path.glob("part-*.parquet")):
         raise TableError(f"{path}: no such file; expected the table '{schema.name}'")
-    table = pq.read_table(path)
     wanted = schema.arrow()
+    try:
+        table = pq.read_table(path)
+    except pa.ArrowInvalid as error:
+        raise damaged(path) from error
     if missing := [name for name in wanted.names if name not in table.column_names]:
         raise TableError(
             f"{path}: column '{missing[0]}' is missing from the table '{schema.name}'; "
             "it was written by another version of mim: write it again"
         )
     return table.select(wanted.names).cast(wanted)
+
+
+def damaged(path: Path) -> TableError:
+    """The error of a file that is no Parquet, or is cut short."""
+    return TableError(f"{path}: no Parquet, or cut short; write its folder again")
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -108,7 +116,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object that mim wrote.
 
     Raises:
-        InputError: the file is missing or no JSON.
+        InputError: the file is missing or no JSON object.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; is {path.parent} the folder meant?")
@@ -116,4 +124,6 @@ def read_json(path: Path) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: no JSON ({error}); write its folder again") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: no JSON object; write its folder again")
     return found
