@@ -113,6 +113,7 @@ def test_planted_copies_are_found_and_nothing_else(planted, cohort):
     same = {
         image: rest for image, *rest in rows.select("image", "woman", "laterality", "view").rows()
     }
+    same |= {COPIES[what]: same[first] for what in ("equal", "altered")}
     assert all(same[one] == same[other] for one, other in pairs)
 
 

@@ -48,7 +48,8 @@ def needed(command: str) -> list[str]:
 def given(command: str) -> dict[str, str]:
     """A value for each key that must be given."""
     keys = [key for key in command_keys(COMMANDS[command]).values() if key.is_required]
-    return {key.name: key.choices[0] if key.choices else "." for key in keys}
+    folders = {key.name: "written" if key.name == "out" else "." for key in keys}
+    return folders | {key.name: key.choices[0] for key in keys if key.choices}
 
 
 def mistake(command: str, *overrides: str) -> str:
