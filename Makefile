@@ -30,7 +30,7 @@ demo: $(STAMP) ## run every step on a made-up programme, into OUT (demo)
 	$(BIN)/mim demo out=$(OUT)
 
 test: $(STAMP) ## run the default tests
-	$(ONE_THREAD) $(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
 slow: $(STAMP) ## run the slow tests
 	$(ONE_THREAD) $(BIN)/python -m pytest -q -m 'slow and not gpu'

@@ -15,6 +15,13 @@ settings.register_profile("mim", deadline=None, derandomize=bool(os.environ.get(
 settings.load_profile("mim")
 
 
+def pytest_collection_modifyitems(items) -> None:
+    """Tests of one file run in one process, and all that need a run in one: it takes long to make."""
+    for item in items:
+        group = "run" if "run" in item.fixturenames else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def programme(tmp_path_factory) -> Path:
     """A tiny made-up programme as `mim synth` writes it."""

@@ -283,7 +283,7 @@ def joined_by_hand(exams: list[Row], rows: list[Row]) -> tuple[dict[str, str], d
     return joins, named
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(deliveries())
 def test_counts_add_up_to_those_of_plain_sets(delivery: tuple[list[Row], list[Row]]) -> None:
     exams, rows = delivery

@@ -154,6 +154,7 @@ def trained(folder) -> Path:
     return folder / "run"
 
 
+@pytest.mark.slow
 @needs_films
 def test_training_learns_the_films_by_heart_and_the_bundle_scores_them_alike(folder, trained):
     scores = read_table(score(trained, Split.TRAIN), SCORES).to_pylist()
@@ -173,6 +174,7 @@ def test_training_learns_the_films_by_heart_and_the_bundle_scores_them_alike(fol
         assert predicted[studies[row["exam"]]][side] == pytest.approx(row["score"], abs=1e-4)
 
 
+@pytest.mark.slow
 @needs_films
 def test_a_report_without_test_exams_says_so(folder, trained):
     with pytest.raises(InputError, match=r"no test exams; raise splits\.test"):
