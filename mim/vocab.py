@@ -66,6 +66,12 @@ class Maker(StrEnum):
     UNKNOWN = "unknown"
 
 
+def maker_name(maker: str) -> str:
+    """A maker as it is written in running text."""
+    names = {"ge": "GE", "giotto": "IMS Giotto", "unknown": "Maker unknown"}
+    return names.get(maker, maker.capitalize())
+
+
 class Kind(StrEnum):
     """What made the picture; the rules stand in ``mim.dicom.kinds``."""
 
@@ -235,6 +241,9 @@ SCREENING_VIEWS = (View.CC, View.MLO)
 
 VIEW_SLOTS = tuple((side, view) for side in BREASTS for view in SCREENING_VIEWS)
 """Order of the ``view`` axis of every tensor: L CC, L MLO, R CC, R MLO."""
+
+DAYS_PER_YEAR = 365.25
+DAYS_PER_MONTH = DAYS_PER_YEAR / 12
 
 SELECTION_RATES = (0.032, 0.058, 0.088, 0.111)
 """Shares of exams selected by recall, one reader, consensus (Larsen 2022, doi

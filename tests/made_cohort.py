@@ -38,7 +38,7 @@ class MadeCohort:
         write_table(IMAGES.from_rows(self.images), folder / "images.parquet")
         rows = fitting(self) if self.attrition is None else self.attrition
         write_table(ATTRITION.from_rows(rows), folder / "attrition.parquet")
-        about = {"mim": "0", "note": "made up", "settings": self.settings}
+        about = {"mim": "0", "index": "index", "note": "made up", "settings": self.settings}
         write_json(folder / "cohort.json", about)
         return folder
 

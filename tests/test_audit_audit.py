@@ -176,7 +176,11 @@ def with_text_for_days(path: Path) -> None:
         ("exams.parquet", with_words, "'left_outcome' has 48 values that are none of"),
         ("exams.parquet", with_text_for_days, "'exam_date' is String, expected Date"),
         ("cohort.json", lambda path: path.write_text("[]"), "no JSON object"),
-        ("cohort.json", lambda path: path.write_text('{"note": ""}'), "'settings' is missing"),
+        (
+            "cohort.json",
+            lambda path: path.write_text('{"index": "", "note": ""}'),
+            "'settings' is missing",
+        ),
     ],
 )
 def test_a_damaged_file_is_named(

@@ -29,7 +29,8 @@ def test_every_woman_has_a_consistent_life(seed, number, rounds):
     assert days
     assert days == sorted(days)
     assert all(later.toordinal() - day.toordinal() > 540 for day, later in itertools.pairwise(days))
-    assert all(50 <= exam.age <= 71 for exam in woman.exams)
+    # Who is invited at 50 in January may come in the December before.
+    assert all(49 <= exam.age <= 71 for exam in woman.exams)
     assert all(day < cancer.diagnosed <= woman.followup_end for day in days)
     assert max(days) <= woman.followup_end
     found_by = next(exam for exam in woman.exams if exam.round == cancer.found_by)

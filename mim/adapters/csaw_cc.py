@@ -24,7 +24,7 @@ from mim.adapters.adapted import About, Adapted
 from mim.adapters.cells import number, of_both_breasts, one_row_each, require_filled, side, view
 from mim.adapters.sources import compare, find_file, list_files, read_cells
 from mim.errors import InputError
-from mim.vocab import Laterality, Outcome
+from mim.vocab import DAYS_PER_YEAR, Laterality, Outcome
 
 NAMES = ("CSAW-CC_breast_cancer_screening_data.csv",)
 HOLDS = "CSAW-CC_breast_cancer_screening_data.csv and the DICOM files of CSAW-CC"
@@ -43,8 +43,8 @@ COLUMNS = (
     "rad_recall_type_left",
     "anon_filename",
 )
-EARLIEST = {1.0: 0.0, 2.0: 60 / 365.25, 3.0: 730 / 365.25}
-LATEST = {1.0: 60 / 365.25, 2.0: 729 / 365.25}
+EARLIEST = {1.0: 0.0, 2.0: 60 / DAYS_PER_YEAR, 3.0: 730 / DAYS_PER_YEAR}
+LATEST = {1.0: 60 / DAYS_PER_YEAR, 2.0: 729 / DAYS_PER_YEAR}
 """Years from an exam to the diagnosis by rad_timing."""
 FROM_LAST = {1.0: 0.0, 2.0: 1.0}
 """Years that are taken for a woman's last exam: at it, or in the middle of the interval after it."""

@@ -18,8 +18,7 @@ import polars as pl
 
 from mim.adapters.adapted import AT_EXAM, About, Adapted
 from mim.adapters.cells import density, number, one_row_each, require_filled, side, view
-from mim.adapters.sources import compare, find_file, list_files, read_cells
-from mim.errors import InputError
+from mim.adapters.sources import compare, find_file, images_beside, list_files, read_cells
 from mim.vocab import Outcome, View
 
 HOLDS = "train.csv and train_images of the RSNA challenge on Kaggle"
@@ -59,9 +58,7 @@ def read(source: Path, out: Path) -> Adapted:
         InputError: the folder is not the collection, or the table is not as it was published.
     """
     table = find_file(source, ("train.csv",), HOLDS)
-    images = table.parent / "train_images"
-    if not images.is_dir():
-        raise InputError(f"{images}: no such folder; expected {HOLDS}")
+    images = images_beside(table, "train_images", HOLDS)
     notices: list[str] = []
     rows = read_cells(table, COLUMNS)
     require_filled(rows, ("patient_id", "image_id"), table)

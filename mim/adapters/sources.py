@@ -50,6 +50,14 @@ def _listed(folder: Path) -> list[Path]:
         ) from None
 
 
+def images_beside(table: Path, folder: str, holds: str) -> Path:
+    """The folder of images that a collection has beside its table (``InputError``: there is none)."""
+    images = table.parent / folder
+    if not images.is_dir():
+        raise InputError(f"{images}: no such folder; expected {holds}")
+    return images
+
+
 def list_files(source: Path, suffixes: Collection[str]) -> list[str]:
     """Paths below ``source`` (POSIX) of files with one of ``suffixes`` (lower case), in order."""
     return [

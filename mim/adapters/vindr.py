@@ -16,8 +16,7 @@ import polars as pl
 
 from mim.adapters.adapted import About, Adapted
 from mim.adapters.cells import density, of_both_breasts, one_row_each, require_filled, side, view
-from mim.adapters.sources import compare, find_file, list_files, read_cells
-from mim.errors import InputError
+from mim.adapters.sources import compare, find_file, images_beside, list_files, read_cells
 from mim.vocab import Outcome, Split
 
 HOLDS = "breast-level_annotations.csv and images of VinDr-Mammo 1.0.0"
@@ -46,9 +45,7 @@ def read(source: Path, out: Path) -> Adapted:
         InputError: the folder is not the collection, or the table is not as it was published.
     """
     table = find_file(source, ("breast-level_annotations.csv",), HOLDS)
-    images = table.parent / "images"
-    if not images.is_dir():
-        raise InputError(f"{images}: no such folder; expected {HOLDS}")
+    images = images_beside(table, "images", HOLDS)
     notices: list[str] = []
     rows = read_cells(table, COLUMNS)
     require_filled(rows, ("study_id", "image_id"), table)

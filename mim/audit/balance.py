@@ -11,7 +11,8 @@ import polars as pl
 
 from mim.audit.chances import binomial_chance, hypergeometric_chance, wilson
 from mim.audit.findings import Finding
-from mim.audit.tables import SIDES, Cohort
+from mim.audit.tables import Cohort
+from mim.schemas.cohort import SIDES
 from mim.vocab import Outcome, Split
 
 LEAST_CHANCE = 0.001
@@ -33,7 +34,7 @@ def shares_by(exams: pl.DataFrame, *by: str) -> pl.DataFrame:
     ``share``, ``low``, ``high`` by exam; ``breasts_known``, ``breasts_cancers`` and so on by
     breast. Shares are missing where nothing is known.
     """
-    labels = [pl.col(f"{side}_cancer") for side in SIDES]
+    labels = [pl.col(f"{side}_cancer") for side in SIDES.values()]
     known = pl.col("cancer").is_not_null()
     counts = (
         exams.filter(pl.col("split") != Split.UNUSED)
@@ -183,7 +184,9 @@ def _not_as_asked_for(cohort: Cohort) -> Iterator[Finding]:
 def _kinds_of_women(exams: pl.DataFrame) -> pl.DataFrame:
     """``woman``, ``split``, ``outcome`` (the worst) and ``maker`` (the most frequent, then by name)."""
     rank = pl.Enum([str(outcome) for outcome in Outcome])
-    worst = pl.min_horizontal(*(pl.col(f"{s}_outcome").cast(rank).to_physical() for s in SIDES))
+    worst = pl.min_horizontal(
+        *(pl.col(f"{s}_outcome").cast(rank).to_physical() for s in SIDES.values())
+    )
     makers = (
         exams.group_by("woman", "maker")
         .len()

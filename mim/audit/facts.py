@@ -2,7 +2,8 @@
 
 import polars as pl
 
-from mim.audit.tables import SIDES, Cohort
+from mim.audit.tables import Cohort
+from mim.schemas.cohort import SIDES
 from mim.vocab import Maker, Outcome, Split
 
 GAP_MONTHS = 3
@@ -13,7 +14,7 @@ MOST_MONTHS = 120
 def totals(cohort: Cohort) -> dict[str, int]:
     """Women, exams, images, and breasts by whether it is known if they have a cancer."""
     exams = cohort.exams
-    labels = [exams[f"{side}_cancer"] for side in SIDES]
+    labels = [exams[f"{side}_cancer"] for side in SIDES.values()]
     return {
         "women": exams["woman"].n_unique(),
         "exams": exams.height,
@@ -25,7 +26,9 @@ def totals(cohort: Cohort) -> dict[str, int]:
 
 def outcomes_by_split(exams: pl.DataFrame) -> dict[str, dict[str, int]]:
     """Breasts of each outcome that occurs, in the order of ``Outcome``, by split in use."""
-    breasts = pl.concat([exams.select("split", outcome=f"{side}_outcome") for side in SIDES])
+    breasts = pl.concat(
+        [exams.select("split", outcome=f"{side}_outcome") for side in SIDES.values()]
+    )
     counts = {(s, o): n for s, o, n in breasts.group_by("split", "outcome").len().iter_rows()}
     splits = [str(split) for split in Split if split in exams["split"]]
     return {

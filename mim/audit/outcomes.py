@@ -3,19 +3,23 @@
 import polars as pl
 
 from mim.audit.findings import Finding, found
-from mim.audit.tables import SIDES, Cohort
-from mim.vocab import CANCERS, NO_CANCER, Outcome
+from mim.audit.tables import Cohort
+from mim.schemas.cohort import SIDES
+from mim.vocab import CANCERS, DAYS_PER_YEAR, NO_CANCER, Outcome
 
 OPEN = (Outcome.CENSORED, Outcome.UNKNOWN)
-DAYS_PER_YEAR = 365.25
 
 
 def outcome_findings(cohort: Cohort, diagnosed: pl.DataFrame, most: int) -> list[Finding]:
     """What is wrong about outcomes. ``diagnosed`` is that of ``first_diagnoses``."""
     exams = cohort.exams
     clear_days = cohort.settings["outcomes"]["clear_days"]
-    contradicts = exams.filter(pl.any_horizontal(*(_contradicts(s, clear_days) for s in SIDES)))
-    years = [f"{side}_years_{what}" for side in SIDES for what in ("to_cancer", "followed")]
+    contradicts = exams.filter(
+        pl.any_horizontal(*(_contradicts(s, clear_days) for s in SIDES.values()))
+    )
+    years = [
+        f"{side}_years_{what}" for side in SIDES.values() for what in ("to_cancer", "followed")
+    ]
     negative = exams.filter(pl.any_horizontal(pl.col(years) < 0))
     later = exams.join(diagnosed, on="woman").filter(pl.col("exam_date") > pl.col("diagnosed"))
     return [
@@ -32,7 +36,7 @@ def first_diagnoses(exams: pl.DataFrame) -> pl.DataFrame:
     Where the cohort's years to cancer are all whole, they are known to the year only; the day is
     then the last one it can have been.
     """
-    years = [f"{side}_years_to_cancer" for side in SIDES]
+    years = [f"{side}_years_to_cancer" for side in SIDES.values()]
     given = pl.concat([exams[name] for name in years]).drop_nulls()
     slack = 365 if (given == given.floor()).all() else 0
     days = (pl.min_horizontal(years) * DAYS_PER_YEAR).round().cast(pl.Int64) + slack
@@ -64,6 +68,6 @@ def _contradicts(side: str, clear_days: int) -> pl.Expr:
 def _counted_twice(exams: pl.DataFrame) -> pl.Series:
     """Women with a cancer of one breast that several exams count."""
     women = exams.group_by("woman").agg(
-        *(pl.col(f"{side}_outcome").is_in(CANCERS).sum().alias(side) for side in SIDES)
+        *(pl.col(f"{side}_outcome").is_in(CANCERS).sum().alias(side) for side in SIDES.values())
     )
-    return women.filter(pl.any_horizontal(pl.col(SIDES) > 1))["woman"]
+    return women.filter(pl.any_horizontal(pl.col(list(SIDES.values())) > 1))["woman"]

@@ -16,7 +16,7 @@ from mim.audit.meanings import MEANINGS, Meaning
 from mim.audit.pictures import Pair
 from mim.audit.shortcuts import LEAST_AUC
 from mim.evaluate.attrition import Step
-from mim.vocab import Severity
+from mim.vocab import Severity, maker_name
 
 AXES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 """Where the axis of a picture of shares may end."""
@@ -90,12 +90,6 @@ def _template() -> jinja2.Template:
     environment.filters.update(n="{:,}".format, percent=_percent, maker=maker_name, share=_share)
     text = files("mim.audit").joinpath("page.html.j2").read_text(encoding="utf-8")
     return environment.from_string(text)
-
-
-def maker_name(maker: str) -> str:
-    """A maker as it is written in running text."""
-    names = {"ge": "GE", "giotto": "IMS Giotto", "unknown": "Maker unknown"}
-    return names.get(maker, maker.capitalize())
 
 
 def _shares_chart(rows: Sequence[Row], what: str) -> Markup | None:

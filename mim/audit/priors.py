@@ -4,8 +4,8 @@ import polars as pl
 
 from mim.audit.findings import Finding, found
 from mim.audit.tables import Cohort
+from mim.vocab import DAYS_PER_MONTH
 
-DAYS_PER_MONTH = 365.25 / 12
 TOLERANCE_MONTHS = 0.05
 """Months may be rounded by so much."""
 

@@ -10,13 +10,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from mim.errors import InputError
 from mim.evaluate.attrition import Step, table_steps
-from mim.schemas.cohort import ATTRITION, EXAMS, IMAGES
-from mim.schemas.table import Schema, TableError, damaged, read_json, read_table
+from mim.schemas.cohort import ATTRITION, EXAMS, IMAGES, read_about
+from mim.schemas.table import Schema, TableError, damaged, lacks_column, read_table
 from mim.vocab import VIEW_SLOTS
 
-SIDES = ("left", "right")
 UNUSED = {"joined_by", "recalled", "density"}
 """Columns of the exams that no check looks at."""
 
@@ -62,10 +60,7 @@ def read_cohort(folder: Path) -> Cohort:
     Raises:
         InputError: one of them is missing or damaged, or of another version of mim.
     """
-    about = read_json(folder / "cohort.json")
-    for name in ("note", "settings"):
-        if name not in about:
-            raise InputError(f"{folder / 'cohort.json'}: '{name}' is missing; write it again")
+    about = read_about(folder)
     names = [name for name in EXAMS.arrow().names if name not in UNUSED]
     path = folder / "exams.parquet"
     exams = scan_table(path, EXAMS, names).collect().with_row_index("row")
@@ -120,10 +115,7 @@ def scan_table(path: Path, schema: Schema, columns: Sequence[str]) -> pl.LazyFra
     except (pl.exceptions.PolarsError, OSError) as error:
         raise damaged(path) from error
     if missing := [name for name in columns if name not in there]:
-        raise TableError(
-            f"{path}: column '{missing[0]}' is missing from the table '{schema.name}'; "
-            "it was written by another version of mim: write it again"
-        )
+        raise lacks_column(path, schema, missing[0])
     wanted = pl.DataFrame(schema.arrow().empty_table()).schema
     for name in columns:
         if there[name] != wanted[name]:

@@ -14,10 +14,9 @@ import polars as pl
 
 from mim.cohort.registry import Registry
 from mim.cohort.settings import OutcomeSettings
-from mim.vocab import BREASTS, CANCERS, NO_CANCER, FoundBy, Laterality, Outcome
+from mim.schemas.cohort import SIDES
+from mim.vocab import BREASTS, CANCERS, DAYS_PER_YEAR, NO_CANCER, FoundBy, Laterality, Outcome
 
-SIDES = {Laterality.LEFT: "left", Laterality.RIGHT: "right"}
-DAYS_A_YEAR = 365.25
 SUSPICIOUS = 2
 """Score from which a reading is positive."""
 
@@ -202,7 +201,7 @@ def _years(side: str) -> list[pl.Expr]:
         pl.when(as_given)
         .then(f"{given}_{name}")
         .when(known)
-        .then(pl.col(days) / DAYS_A_YEAR)
+        .then(pl.col(days) / DAYS_PER_YEAR)
         .alias(f"{side}_{name}")
         for name, days in (("years_to_cancer", f"{side}_days"), ("years_followed", "followed"))
     ]
@@ -211,7 +210,7 @@ def _years(side: str) -> list[pl.Expr]:
 def _cancer(side: str, settings: OutcomeSettings) -> pl.Expr:
     """Whether the breast had a cancer, from its outcome and, for a later cancer, its years."""
     outcome = pl.col(f"{side}_outcome")
-    days = (pl.col(f"{side}_years_to_cancer") * DAYS_A_YEAR).round()
+    days = (pl.col(f"{side}_years_to_cancer") * DAYS_PER_YEAR).round()
     clear = (outcome == Outcome.LATER.value) & (days >= settings.clear_days)
     return (
         pl.when(outcome.is_in([word.value for word in CANCERS]))

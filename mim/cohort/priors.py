@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mim.cohort.settings import PriorSettings
-
-DAYS_PER_MONTH = 30.4375
+from mim.vocab import DAYS_PER_MONTH
 
 
 def pair_priors(

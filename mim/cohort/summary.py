@@ -6,9 +6,10 @@ import polars as pl
 import pyarrow as pa
 
 from mim.cohort.join import Joined
-from mim.cohort.labels import SIDES, last_day
+from mim.cohort.labels import last_day
 from mim.cohort.registry import Registry
 from mim.cohort.settings import OutcomeSettings
+from mim.schemas.cohort import SIDES
 from mim.vocab import Maker, Outcome, Split
 
 GROUPS = {"split": Split, "maker": Maker}

@@ -12,7 +12,7 @@ from mim.data.dataset import Exam, ExamBatch, ExamDataset, Exams
 from mim.data.sampler import CaseSampler, EveryExam
 from mim.data.settings import DataSettings
 from mim.errors import InputError
-from mim.schemas.table import read_json
+from mim.schemas.cohort import read_about
 from mim.vocab import Split
 
 
@@ -30,7 +30,7 @@ class ExamData(pl.LightningDataModule):
         super().__init__()
         self.cache = Cache(cache)
         self.everyone = Exams(cohort, self.cache)
-        settings_of_cohort = read_json(cohort / "cohort.json")["settings"]
+        settings_of_cohort = read_about(cohort)["settings"]
         priors = settings_of_cohort["priors"]
         self.priors: dict[str, float] = priors
         self.stand_ins: dict[str, bool] = settings_of_cohort["stand_ins"]

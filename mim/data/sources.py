@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mim.data.places import Names
 from mim.data.shards import ImageJob
 from mim.errors import InputError
+from mim.schemas.cohort import read_about
 from mim.schemas.table import read_json
 from mim.vocab import Laterality, Reason, View
 
@@ -72,7 +73,7 @@ def read_sources(cohort: Path) -> Sources:
     Raises:
         InputError: the DICOM folder is gone, or the index does not hold all images.
     """
-    index = Path(read_json(cohort / "cohort.json")["index"])
+    index = Path(read_about(cohort)["index"])
     root = Path(read_json(index / "index.json")["source"])
     if not root.is_dir():
         raise InputError(f"{root}: the DICOM folder of {index} is gone; index it again")

@@ -19,6 +19,7 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
 from mim.dicom.parse import Header, clean
+from mim.vocab import DAYS_PER_YEAR
 
 Elements = Header | Dataset
 """A data set or a sequence item: of our own parser, or of pydicom."""
@@ -27,7 +28,7 @@ DATE = re.compile(r"([0-9]{4})\.?([0-9]{2})\.?([0-9]{2})")
 LONGEST_DATE = len("2015.09.29")
 MOMENT = re.compile(r"[0-9]{12}(?:[0-9]{2})?")
 AGE = re.compile(r"([0-9]{1,5})([YMWD])")
-PER_YEAR = {"Y": 1.0, "M": 12.0, "W": 365.25 / 7, "D": 365.25}
+PER_YEAR = {"Y": 1.0, "M": 12.0, "W": DAYS_PER_YEAR / 7, "D": DAYS_PER_YEAR}
 
 
 @contextmanager

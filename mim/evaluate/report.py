@@ -33,7 +33,7 @@ from mim.evaluate.operating import Threshold
 from mim.evaluate.scored import EXAM_OUTCOMES, Scored, breasts, checked, exams, require_labels
 from mim.evaluate.settings import EvaluateSettings
 from mim.schemas.table import Column, Schema, write_table, write_whole
-from mim.vocab import CANCERS, Maker, Outcome
+from mim.vocab import CANCERS, Maker, Outcome, maker_name
 
 TEXT = pa.string()
 
@@ -275,8 +275,7 @@ def _percent(share: float) -> str:
 
 
 def _maker_name(maker: str) -> str:
-    """A maker as it is written in running text."""
-    return {"ge": "GE", "all": "All makers"}.get(maker, maker.capitalize())
+    return "All makers" if maker == ALL else maker_name(maker)
 
 
 def _outcome_name(outcome: str) -> str:

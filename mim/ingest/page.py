@@ -19,7 +19,7 @@ from mim.ingest.settings import Check, IndexSettings
 from mim.ingest.sheets import Tile, make_tiles
 from mim.ingest.tally import Class, Drawn, Noted, Tally, noted, tally
 from mim.schemas.table import read_json, write_whole
-from mim.vocab import Finding
+from mim.vocab import Finding, maker_name
 
 MOST_PICTURES = 480
 """Pictures on one page; more would make it too heavy to send."""
@@ -144,12 +144,6 @@ def makers_usable(counted: Mapping[Class, int]) -> dict[str, int]:
 def reasons_left(counted: Mapping[Class, int]) -> dict[str, int]:
     """Left-out files by reason, most first."""
     return _by_size((group.reason, n) for group, n in counted.items() if group.reason)
-
-
-def maker_name(maker: str) -> str:
-    """A maker as it is written in running text."""
-    names = {"ge": "GE", "giotto": "IMS Giotto", "unknown": "Maker unknown"}
-    return names.get(maker, maker.capitalize())
 
 
 def _reasons(counted: Mapping[Class, int]) -> list[dict[str, object]]:

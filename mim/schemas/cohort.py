@@ -1,13 +1,19 @@
 """The cohort's tables: one row per exam with outcome, priors and split; one per image in use."""
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
-from mim.schemas.table import Column, Schema
+from mim.errors import InputError
+from mim.schemas.table import Column, Schema, read_json
 from mim.vocab import SCREENING_VIEWS, Density, Laterality, Maker, Outcome, Reason, Split
 
 TEXT = pa.string()
+
+SIDES = {Laterality.LEFT: "left", Laterality.RIGHT: "right"}
+"""How the columns of each breast begin."""
 
 KEPT = "kept"
 """What the attrition table calls what goes on."""
@@ -78,6 +84,21 @@ ATTRITION = Schema(
         Column("count", pa.int64(), "how many", False),
     ),
 )
+
+
+def read_about(cohort: Path) -> dict[str, Any]:
+    """``cohort.json``: ``index``, ``note``, ``settings``, counts and notices.
+
+    Raises:
+        InputError: it is missing, no JSON, or not as ``mim cohort`` writes it.
+    """
+    about = read_json(cohort / "cohort.json")
+    for name in ("index", "note", "settings"):
+        if name not in about:
+            raise InputError(
+                f"{cohort / 'cohort.json'}: '{name}' is missing; run 'mim cohort' again"
+            )
+    return about
 
 
 def attrition_rows(step: str, unit: str, counts: Mapping[str, int]) -> list[dict[str, object]]:

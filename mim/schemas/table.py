@@ -75,11 +75,16 @@ def read_table(path: Path, schema: Schema) -> pa.Table:
     except pa.ArrowInvalid as error:
         raise damaged(path) from error
     if missing := [name for name in wanted.names if name not in table.column_names]:
-        raise TableError(
-            f"{path}: column '{missing[0]}' is missing from the table '{schema.name}'; "
-            "it was written by another version of mim: write it again"
-        )
+        raise lacks_column(path, schema, missing[0])
     return table.select(wanted.names).cast(wanted)
+
+
+def lacks_column(path: Path, schema: Schema, column: str) -> TableError:
+    """The error of a table that mim wrote before it knew a column."""
+    return TableError(
+        f"{path}: column '{column}' is missing from the table '{schema.name}'; "
+        "it was written by another version of mim: write it again"
+    )
 
 
 def damaged(path: Path) -> TableError:

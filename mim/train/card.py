@@ -16,6 +16,7 @@ from mim.data.datamodule import ExamData
 from mim.data.settings import DataSettings
 from mim.errors import InputError
 from mim.model.settings import ModelSettings
+from mim.schemas.cohort import read_about
 from mim.schemas.table import read_json, write_json
 from mim.train.settings import TrainSettings
 
@@ -80,7 +81,7 @@ def make_card(
     return RunCard(
         cohort=str(cohort.resolve()),
         cache=str(exams.cache.folder.resolve()),
-        note=str(read_json(cohort / "cohort.json").get("note") or ""),
+        note=str(read_about(cohort)["note"]),
         settings={
             "data": asdict(data),
             # The file's name tells which weights; its folder is nobody's business.
