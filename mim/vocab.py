@@ -216,6 +216,43 @@ class Quality(StrEnum):
     INADEQUATE = "I"
 
 
+class Task(StrEnum):
+    """What a model can learn."""
+
+    CANCER = "cancer"
+    RISK = "risk"
+    DENSITY = "density"
+    QUALITY = "quality"
+
+
+class Landmark(StrEnum):
+    """Points of one image from which its positioning is measured; the pectoral ones on MLO only.
+
+    The ends of the pectoral line are where the muscle's edge leaves the image: at its upper edge,
+    and at the chest wall.
+    """
+
+    NIPPLE = "nipple"
+    PECTORAL_UPPER = "pectoral_upper"
+    PECTORAL_LOWER = "pectoral_lower"
+
+
+class Criterion(StrEnum):
+    """What is judged of one image's positioning and technique, each by itself: true or false.
+
+    ``CUT_OFF``, ``SKIN_FOLD`` and ``BLURRED`` are faults, the others are wanted. ``SYMMETRIC`` says
+    that the image and that of the other breast in the same view mirror each other.
+    """
+
+    NIPPLE_IN_PROFILE = "nipple_in_profile"
+    PECTORAL_TO_NIPPLE = "pectoral_to_nipple"
+    INFRAMAMMARY_FOLD = "inframammary_fold"
+    CUT_OFF = "cut_off"
+    SKIN_FOLD = "skin_fold"
+    BLURRED = "blurred"
+    SYMMETRIC = "symmetric"
+
+
 class Split(StrEnum):
     """Part of the cohort that a woman, with all her exams, belongs to.
 

@@ -82,7 +82,7 @@ def cache(cohort) -> Path:
 def run(cohort, cache) -> Path:
     """A run of a tiny net; it has learnt next to nothing."""
     from mim.data.settings import AugmentSettings, DataSettings
-    from mim.model.settings import ModelSettings
+    from mim.model.settings import EncoderSettings, FusionSettings, ModelSettings, TaskSettings
     from mim.train.run import fit
     from mim.train.settings import Accelerator, TrainSettings, WandbMode
 
@@ -91,8 +91,12 @@ def run(cohort, cache) -> Path:
         cohort,
         cache,
         out,
-        DataSettings(batch_size=4, augment=AugmentSettings(probability=0.5)),
-        ModelSettings(encoder="convnext_atto", width=16, layers=1, heads=2),
+        DataSettings(batch_size=4, workers=0, augment=AugmentSettings(probability=0.5)),
+        TaskSettings(),
+        ModelSettings(
+            encoder=EncoderSettings(name="convnext_atto"),
+            fusion=FusionSettings(width=16, layers=1, heads=2),
+        ),
         TrainSettings(
             epochs=4, learning_rate=1e-3, accelerator=Accelerator.cpu, wandb=WandbMode.off
         ),

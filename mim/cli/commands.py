@@ -132,6 +132,7 @@ def train(command: TrainCommand) -> int:
         Path(command.cache),
         Path(command.out),
         command.data,
+        command.tasks,
         command.model,
         command.train,
     )

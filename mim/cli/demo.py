@@ -82,7 +82,7 @@ def run_demo(out: Path, programme: ProgrammeSettings, recipe: RecipeSettings) ->
 
 
 def _steps(out: Path, programme: ProgrammeSettings, recipe: RecipeSettings) -> list[Step]:
-    data, model, train = experiment_settings("demo")
+    data, tasks, model, train = experiment_settings("demo")
     made, index, cohort, cache, audit, run, report, bundle, prediction = (
         str(out / name) for name in FOLDERS
     )
@@ -116,7 +116,11 @@ def _steps(out: Path, programme: ProgrammeSettings, recipe: RecipeSettings) -> l
             commands.audit,
             AuditCommand(cohort=cohort, cache=cache, out=audit),
         ),
-        Step("train", commands.train, TrainCommand(cohort, cache, run, "demo", data, model, train)),
+        Step(
+            "train",
+            commands.train,
+            TrainCommand(cohort, cache, run, "demo", data, tasks, model, train),
+        ),
         Step("score the test women", commands.evaluate, EvaluateCommand(run=run, out=report)),
         Step("export, compare with PyTorch", commands.export, ExportCommand(run, bundle)),
         Step(

@@ -11,7 +11,7 @@ from mim.schemas.scores import SCORES
 from mim.schemas.table import read_table
 from mim.train.card import RunCard
 from mim.train.run import score
-from mim.vocab import Split
+from mim.vocab import Split, Task
 
 
 def report_run(run: Path, out: Path, settings: EvaluateSettings) -> Summary:
@@ -23,7 +23,7 @@ def report_run(run: Path, out: Path, settings: EvaluateSettings) -> Summary:
     test = read_table(score(run, Split.TEST), SCORES)
     if not len(test):
         raise InputError(f"{run}: its cohort has no test exams; raise splits.test of 'mim cohort'")
-    validation = run / "scores" / f"{Split.VALIDATION}.parquet"
+    validation = run / "scores" / f"{Split.VALIDATION}-{Task.CANCER}.parquet"
     if not validation.is_file():
         validation = score(run, Split.VALIDATION)
     validated = read_table(validation, SCORES)

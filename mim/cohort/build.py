@@ -139,7 +139,7 @@ def _write_tables(
     (out / "cohort.json").unlink(missing_ok=True)
     names = exams.select("examination", "exam_id", "exam")
     used = images.filter(pl.col("left_out").is_null()).join(names, on="examination")
-    used = used.sort("exam", "laterality", "view")
+    used = used.sort("exam", "laterality", "view").rename({"row_spacing_mm": "spacing_mm"})
     write_frame(exams, EXAMS, out / "exams.parquet")
     write_frame(used, IMAGES, out / "images.parquet")
     (out / "risk_factors.parquet").unlink(missing_ok=True)

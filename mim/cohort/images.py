@@ -23,6 +23,7 @@ USED = {
     "model": pl.Categorical(),
     "software_version": pl.Categorical(),
     "age_years": pl.Int32(),
+    "row_spacing_mm": pl.Float64(),
     "reason": pl.Enum(Reason),
     "image": pl.String(),
 }

@@ -33,6 +33,7 @@ class Registry:
     outcomes: pl.DataFrame
     density: pl.DataFrame
     quality: pl.DataFrame
+    landmarks: pl.DataFrame
     risk_factors: pl.DataFrame
     notices: list[str]
 

@@ -32,7 +32,16 @@ from mim.errors import InputError
 from mim.evaluate.settings import EvaluateSettings
 from mim.image.settings import RecipeSettings
 from mim.ingest.settings import IndexSettings
-from mim.model.settings import ModelSettings
+from mim.model.settings import (
+    CancerSettings,
+    DensitySettings,
+    EncoderSettings,
+    FusionSettings,
+    PatchSettings,
+    QualitySettings,
+    RiskSettings,
+    TaskSettings,
+)
 from mim.pseudonyms.settings import PseudonymiseSettings
 from mim.synthetic.settings import ProgrammeSettings
 from mim.train.settings import TrainSettings
@@ -82,25 +91,56 @@ LIMITS: dict[type, dict[str, tuple[float, float]]] = {
     DataSettings: {
         "batch_size": (1, inf),
         "cases_per_batch": (0, inf),
+        "priors": (0, 100),
         "drop_priors": SHARE,
-        "workers": (0, inf),
+        "workers": (0, 256),
+        "ahead": (1, 64),
     },
     AugmentSettings: {
+        "probability": SHARE,
         "rotation_degrees": (0, 180),
         "shift": SHARE,
         "scale": (0, 0.9),
         "brightness": SHARE,
         "contrast": SHARE,
-        "probability": SHARE,
+        "curve": (0, 0.5),
+        "noise": SHARE,
+        "blur": (0, 100),
+        "resolution": (0, 0.9),
+        "cutout": SHARE,
+        "swap_sides": SHARE,
     },
-    ModelSettings: {"width": (1, inf), "layers": (0, inf), "heads": (1, inf), "dropout": (0, 0.99)},
+    EncoderSettings: {"reduce": (1, 16)},
+    PatchSettings: {"count": (0, 64), "size": (32, inf)},
+    FusionSettings: {
+        "width": (1, inf),
+        "layers": (0, inf),
+        "heads": (1, inf),
+        "dropout": (0, 0.99),
+    },
+    CancerSettings: {
+        "weight": (0, inf),
+        "focal_gamma": (0, 10),
+        "smoothing": (0, 0.9),
+        "view_weight": (0, inf),
+    },
+    RiskSettings: {"weight": (0, inf), "years": (1, 20)},
+    DensitySettings: {"weight": (0, inf), "percent_weight": (0, inf)},
+    QualitySettings: {"weight": (0, inf), "landmark_weight": (0, inf)},
     TrainSettings: {
         "seed": SEEDS,
         "epochs": (1, inf),
         "learning_rate": (1e-12, 10),
         "weight_decay": (0, inf),
+        "layer_decay": (0.01, 1),
         "warmup_share": SHARE,
-        "view_loss_weight": (0, inf),
+        "accumulate": (1, inf),
+        "clip": (0, inf),
+        "ema": (0, 0.999999),
+        "patience": (0, inf),
+        "checkpoint_steps": (0, inf),
+        "devices": (1, 1024),
+        "nodes": (1, 4096),
         "threads": (0, inf),
     },
     EvaluateSettings: {"resamples": (1, inf), "seed": SEEDS},
@@ -126,9 +166,13 @@ FOLDERS: dict[type, tuple[str, ...]] = {
 FILES: dict[type, tuple[str, ...]] = {
     IndexSettings: ("overrides", "key_file"),
     PredictCommand: ("overrides",),
-    ModelSettings: ("weights",),
+    EncoderSettings: ("weights",),
 }
 """Fields that name a file which must be there, where they are given."""
+
+
+PATHS: dict[type, tuple[str, ...]] = {TrainSettings: ("start_from",)}
+"""Fields that name a file or a folder which must be there, where they are given."""
 
 
 def check(command: Command) -> None:
@@ -140,7 +184,8 @@ def check(command: Command) -> None:
     groups = list(_groups("", command))
     for prefix, settings in groups:
         for name, (low, high) in _limits(settings):
-            _check_limits(prefix + name, getattr(settings, name), low, high)
+            if (value := getattr(settings, name)) is not None:
+                _check_limits(prefix + name, value, low, high)
     for prefix, settings in groups:
         for name, problem in _relations(settings):
             raise InputError(f"{prefix}{name}: {problem}")
@@ -150,6 +195,9 @@ def check(command: Command) -> None:
         for name in FILES.get(type(settings), ()):
             if (path := getattr(settings, name)) is not None:
                 _check_exists(prefix + name, path, "file")
+        for name in PATHS.get(type(settings), ()):
+            if (path := getattr(settings, name)) is not None and not Path(path).exists():
+                raise InputError(f"{prefix}{name}: no such file or folder: {path}")
     if command.out is not None:
         _check_writable(command.out)
         _check_apart(command)
@@ -183,8 +231,12 @@ def _relations(settings: object) -> Iterator[tuple[str, str]]:
             yield from _split_relations(settings)
         case DataSettings(batch_size=size, cases_per_batch=cases) if cases > size:
             yield "cases_per_batch", f"expected at most batch_size {size}, got {cases}"
-        case ModelSettings(width=width, heads=heads) if width % heads:
+        case FusionSettings(width=width, heads=heads) if width % heads:
             yield "width", f"expected a multiple of heads {heads}, got {width}"
+        case EncoderSettings(weights=str(), pretrained=True):
+            yield "pretrained", "cannot stand together with weights"
+        case TaskSettings() if not settings.learnt():
+            yield "cancer.on", "every task is off; turn one on"
         case WorkersSettings(executor=Executor.dask, scheduler=None, slurm=SlurmSettings(jobs=0)):
             yield "scheduler", "executor=dask needs scheduler=ADDRESS or slurm.jobs=NUMBER"
         case WorkersSettings(executor=Executor.local, scheduler=str()):

@@ -13,7 +13,7 @@ from mim.data.settings import CacheSettings, DataSettings
 from mim.evaluate.settings import EvaluateSettings
 from mim.image.settings import RecipeSettings
 from mim.ingest.settings import IndexSettings
-from mim.model.settings import ModelSettings
+from mim.model.settings import ModelSettings, TaskSettings
 from mim.pseudonyms.settings import PseudonymiseSettings
 from mim.synthetic.settings import ProgrammeSettings
 from mim.train.settings import TrainSettings
@@ -140,6 +140,7 @@ class TrainCommand:
     experiment: str | None = None
     """Named set of values, a file of configs/experiment; keys given beside it win."""
     data: DataSettings = field(default_factory=DataSettings)
+    tasks: TaskSettings = field(default_factory=TaskSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
 

@@ -29,7 +29,7 @@ from mim.config.help import usage
 from mim.config.keys import Key, command_keys, suggestion
 from mim.data.settings import DataSettings
 from mim.errors import InputError
-from mim.model.settings import ModelSettings
+from mim.model.settings import ModelSettings, TaskSettings
 from mim.train.settings import TrainSettings
 
 
@@ -51,12 +51,14 @@ def compose(command: str, overrides: list[str]) -> Command:
     return values
 
 
-def experiment_settings(name: str) -> tuple[DataSettings, ModelSettings, TrainSettings]:
+def experiment_settings(
+    name: str,
+) -> tuple[DataSettings, TaskSettings, ModelSettings, TrainSettings]:
     """What a named experiment says, without the paths that training needs."""
     config = _composed("train", [f"experiment={name}"])
     return cast(
-        tuple[DataSettings, ModelSettings, TrainSettings],
-        tuple(_values("train", config[group]) for group in ("data", "model", "train")),
+        tuple[DataSettings, TaskSettings, ModelSettings, TrainSettings],
+        tuple(_values("train", config[group]) for group in ("data", "tasks", "model", "train")),
     )
 
 

@@ -31,10 +31,12 @@ class ExamData(pl.LightningDataModule):
         self.cache = Cache(cache)
         self.everyone = Exams(cohort, self.cache)
         settings_of_cohort = read_about(cohort)["settings"]
-        priors = settings_of_cohort["priors"]
-        self.priors: dict[str, float] = priors
+        most = int(settings_of_cohort["priors"]["most"])
+        if settings.priors is not None:
+            most = min(most, settings.priors)
+        self.priors: dict[str, float] = settings_of_cohort["priors"] | {"most": most}
         self.stand_ins: dict[str, bool] = settings_of_cohort["stand_ins"]
-        self.times = 1 + int(priors["most"])
+        self.times = 1 + most
         self._settings = settings
         self._seed = seed
         self._training = ExamDataset(

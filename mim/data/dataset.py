@@ -14,7 +14,16 @@ from mim.data.cache import Cache
 from mim.data.sampler import Draw
 from mim.schemas.cohort import EXAMS, IMAGES
 from mim.schemas.table import read_table
-from mim.vocab import VIEW_SLOTS, Laterality, Outcome, Split, View
+from mim.vocab import (
+    VIEW_SLOTS,
+    Criterion,
+    Density,
+    Landmark,
+    Laterality,
+    Outcome,
+    Split,
+    View,
+)
 
 
 class Exam(NamedTuple):
@@ -31,8 +40,37 @@ class Exam(NamedTuple):
     slots: tuple[str | None, ...]
     cancer: tuple[bool | None, bool | None]
     outcome: tuple[Outcome, Outcome]
+    years_to_cancer: tuple[float | None, float | None]
+    years_followed: tuple[float | None, float | None]
+    density: Density | None
     priors: tuple[str, ...]
     months_before: tuple[float, ...]
+
+
+class Labels(NamedTuple):
+    """What is known of a batch's exams; NaN, or -1 in ``density``, where it is not.
+
+    ``view`` is the order of ``vocab.VIEW_SLOTS``, ``breast`` left, right, ``landmark`` and
+    ``criterion`` the order of the vocabulary.
+    """
+
+    cancer: Tensor
+    """float32 [exam, breast], 1 cancer, 0 none."""
+    years_to_cancer: Tensor
+    """float32 [exam, breast], from the exam to the breast's cancer; NaN also where none is known."""
+    years_followed: Tensor
+    """float32 [exam, breast], from the exam to the end of follow-up."""
+    density: Tensor
+    """int64 [exam, breast], 0 (a) to 3 (d)."""
+    percent: Tensor
+    """float32 [exam, breast], percent density, 0 to 100."""
+    landmarks: Tensor
+    """float32 [exam, view, landmark, 2], column and row as shares of width and height, as the image
+    is after augmentation; NaN also where the point does not lie on the image."""
+    visible: Tensor
+    """float32 [exam, view, landmark], 1 on the image, 0 not."""
+    criteria: Tensor
+    """float32 [exam, view, criterion], 1 true, 0 not."""
 
 
 class ExamBatch(NamedTuple):
@@ -48,10 +86,8 @@ class ExamBatch(NamedTuple):
     """bool [exam, time, view], whether there is an image."""
     months: Tensor
     """float32 [exam, time], months before the exam; 0 for the exam itself and where absent."""
-    cancer: Tensor
-    """float32 [exam, breast], 1 cancer, 0 none; 0 where unknown."""
-    known: Tensor
-    """bool [exam, breast], whether ``cancer`` is known and the breast has an image."""
+    labels: Labels
+    """What is known of the exams."""
     exam: Tensor
     """int64 [exam], place in the dataset."""
 
@@ -82,6 +118,23 @@ class Exams:
         return self._exams.get(exam)
 
 
+def _labels(exams: Sequence[Exam]) -> Labels:
+    count = len(exams)
+    nan = float("nan")
+    classes = [-1 if exam.density is None else list(Density).index(exam.density) for exam in exams]
+    views = (count, len(VIEW_SLOTS))
+    return Labels(
+        torch.tensor([[nan if c is None else float(c) for c in exam.cancer] for exam in exams]),
+        torch.tensor([[nan if y is None else y for y in exam.years_to_cancer] for exam in exams]),
+        torch.tensor([[nan if y is None else y for y in exam.years_followed] for exam in exams]),
+        torch.tensor(classes)[:, None].expand(-1, 2).clone(),
+        torch.full((count, 2), nan),
+        torch.full((*views, len(Landmark), 2), nan),
+        torch.full((*views, len(Landmark)), nan),
+        torch.full((*views, len(Criterion)), nan),
+    )
+
+
 def _exam(row: Mapping[str, Any], slots: tuple[str | None, ...]) -> Exam:
     return Exam(
         exam=row["exam"],
@@ -91,6 +144,9 @@ def _exam(row: Mapping[str, Any], slots: tuple[str | None, ...]) -> Exam:
         slots=slots,
         cancer=(row["left_cancer"], row["right_cancer"]),
         outcome=(Outcome(row["left_outcome"]), Outcome(row["right_outcome"])),
+        years_to_cancer=(row["left_years_to_cancer"], row["right_years_to_cancer"]),
+        years_followed=(row["left_years_followed"], row["right_years_followed"]),
+        density=None if row["density"] is None else Density(row["density"]),
         priors=tuple(row["priors"]),
         months_before=tuple(row["months_before"]),
     )
@@ -137,15 +193,11 @@ class ExamDataset(Dataset[ExamBatch]):
                 self.exams[draw.exam], draw.seed, images[place], present[place], months[place]
             )
         exams = [self.exams[draw.exam] for draw in draws]
-        cancer = np.array([[bool(c) for c in exam.cancer] for exam in exams], np.float32)
-        known = np.array([[c is not None for c in exam.cancer] for exam in exams])
-        seen = present[:, 0].reshape(len(draws), 2, -1).any(-1)
         return ExamBatch(
             images=torch.from_numpy(images),
             present=torch.from_numpy(present),
             months=torch.from_numpy(months),
-            cancer=torch.from_numpy(cancer),
-            known=torch.from_numpy(known & seen),
+            labels=_labels(exams),
             exam=torch.tensor([draw.exam for draw in draws]),
         )
 

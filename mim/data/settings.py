@@ -1,6 +1,14 @@
 """Settings of the cache and of feeding exams to the model."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Place(StrEnum):
+    """Where images are changed."""
+
+    cpu = "cpu"
+    device = "device"
 
 
 @dataclass
@@ -13,6 +21,10 @@ class CacheSettings:
 
 @dataclass
 class AugmentSettings:
+    where: Place = Place.cpu
+    """cpu: in the loader's threads; device: whole batches where the model runs, which a GPU does many times faster."""
+    probability: float = 0.8
+    """Share of images changed; 0 turns augmentation off."""
     rotation_degrees: float = 10.0
     """Largest rotation."""
     shift: float = 0.05
@@ -23,18 +35,36 @@ class AugmentSettings:
     """Largest change of brightness, as a share of full scale."""
     contrast: float = 0.2
     """Largest change of contrast, as a share."""
-    probability: float = 0.8
-    """Share of images changed; 0 turns augmentation off."""
+    curve: float = 0.15
+    """Largest bend of the grey-level curve, as a share of full scale; curves rise throughout."""
+    noise: float = 0.01
+    """Largest standard deviation of added noise, as a share of full scale."""
+    blur: float = 0.7
+    """Largest standard deviation of the blur, in pixels of the model's input."""
+    resolution: float = 0.3
+    """Largest loss of resolution: 0.5 keeps half the pixels of a row."""
+    cutout: float = 0.15
+    """Largest side of a square that is blacked out, as a share of the height."""
+    swap_sides: float = 0.5
+    """Share of training exams whose left and right change places, with their labels: the mirror image of the woman."""
+    same_for_priors: bool = True
+    """Move an exam's priors as the exam itself, view by view; false: each by itself."""
 
 
 @dataclass
 class DataSettings:
     batch_size: int = 8
-    """Exams in one batch."""
+    """Exams in one batch, for each device."""
     cases_per_batch: int = 1
     """Exams with cancer in each training batch, at least, as long as the training data have one."""
+    priors: int | None = None
+    """Priors given to the model at most, newest first; missing: as many as the cohort has."""
     drop_priors: float = 0.5
     """Share of training exams whose priors are hidden, so that the model also stands without them."""
-    workers: int = 0
-    """Loader processes; 0 loads in the training process."""
+    align_priors: bool = False
+    """Move each prior's image onto the exam's image of the same view before the model sees it."""
+    workers: int = 2
+    """Threads that read and change images; 0: the training thread itself."""
+    ahead: int = 2
+    """Batches that are made ready ahead of the training step."""
     augment: AugmentSettings = field(default_factory=AugmentSettings)

@@ -30,7 +30,7 @@ from mim.schemas.scores import SCORES
 from mim.schemas.table import read_table, write_json
 from mim.train.card import RunCard
 from mim.train.run import load_task
-from mim.vocab import Split
+from mim.vocab import Split, Task
 
 SCORE = (
     "0 to 1; higher means more likely that the breast has a cancer found at this screening exam "
@@ -118,18 +118,13 @@ def _real(card: RunCard) -> list[Inputs]:
 
 def _write_golden(model: ExamModel, recipe: RecipeSettings, times: int, path: Path) -> None:
     inputs = golden_inputs(recipe, times)
-    breasts, exams = run_torch(model, inputs)
-    np.savez_compressed(
-        path,
-        breast_score=breasts,
-        exam_score=exams,
-        phantom=prepared_phantom(recipe),
-        **inputs,  # type: ignore[arg-type]
-    )
+    scores = run_torch(model, inputs)
+    phantom = prepared_phantom(recipe)
+    np.savez_compressed(path, phantom=phantom, **scores, **inputs)  # type: ignore[arg-type]
 
 
 def _write_about(run: Path, card: RunCard, folder: Path, worst: float, cases: int) -> None:
-    scores = read_table(run / "scores" / f"{Split.VALIDATION}.parquet", SCORES)
+    scores = read_table(run / "scores" / f"{Split.VALIDATION}-{Task.CANCER}.parquet", SCORES)
     exporters = {name: version(name) for name in ("onnx", "onnxscript", "onnxruntime")}
     about = {
         "format": FORMAT,

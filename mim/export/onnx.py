@@ -16,7 +16,6 @@ OPSET = 20
 """At 23 ONNX Runtime's Attention operator refuses some masks."""
 
 INPUTS = ("images", "present", "months")
-OUTPUTS = ("breast_score", "exam_score")
 
 
 def write_onnx(model: ExamModel, example: Inputs, path: Path, metadata: dict[str, str]) -> None:
@@ -29,14 +28,15 @@ def write_onnx(model: ExamModel, example: Inputs, path: Path, metadata: dict[str
     if exams < 2 or times < 2 or exams == times:
         raise ValueError(f"an example of {exams} exams and {times} times would freeze the axes")
     dynamic = {0: "exam", 1: "time"}
+    scorer = ExamScorer(model).eval()
     program = torch.onnx.export(
-        ExamScorer(model).eval(),
+        scorer,
         _tensors(example),
         dynamo=True,
         opset_version=OPSET,
         external_data=False,
         input_names=INPUTS,
-        output_names=OUTPUTS,
+        output_names=scorer.names,
         dynamic_shapes={name: dynamic for name in INPUTS},
         verbose=False,
     )
@@ -48,10 +48,12 @@ def write_onnx(model: ExamModel, example: Inputs, path: Path, metadata: dict[str
     path.write_bytes(proto.SerializeToString())
 
 
-def run_torch(model: ExamModel, inputs: Inputs) -> list[NDArray[np.float32]]:
-    """Breast and exam scores by PyTorch."""
+def run_torch(model: ExamModel, inputs: Inputs) -> dict[str, NDArray[np.float32]]:
+    """Every score by PyTorch, by its name."""
+    scorer = ExamScorer(model).eval()
     with torch.inference_mode():
-        return [scores.numpy() for scores in ExamScorer(model).eval()(*_tensors(inputs))]
+        scores = scorer(*_tensors(inputs))
+    return {name: score.numpy() for name, score in zip(scorer.names, scores, strict=True)}
 
 
 def largest_difference(model: ExamModel, path: Path, cases: list[Inputs]) -> float:
@@ -59,8 +61,10 @@ def largest_difference(model: ExamModel, path: Path, cases: list[Inputs]) -> flo
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     worst = 0.0
     for case in cases:
-        for ours, theirs in zip(run_torch(model, case), session.run(OUTPUTS, case), strict=True):
-            difference = np.abs(ours - theirs)
+        ours = run_torch(model, case)
+        theirs = session.run(list(ours), case)
+        for one, other in zip(ours.values(), theirs, strict=True):
+            difference = np.abs(one - other)
             worst = max(worst, float(difference.max()) if np.isfinite(difference).all() else np.inf)
     return worst
 

@@ -1,96 +1,123 @@
-"""The model: one exam with its priors in, a cancer score for each breast out."""
+"""The model: one exam with its priors in, what each task says of it out."""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from mim.model.encoder import ViewEncoder
+from mim.model.cancer import CancerHead, CancerLogits, cancer_scores
+from mim.model.density import DensityHead, DensityOutput, density_scores
+from mim.model.encoder import Encoded, ViewEncoder
 from mim.model.fusion import Fusion
-from mim.model.settings import ModelSettings
-from mim.vocab import BREASTS, SCREENING_VIEWS
+from mim.model.quality import QualityHead, QualityOutput, quality_scores
+from mim.model.risk import RiskHead, risk_scores
+from mim.model.seen import Seen, mean_over_views
+from mim.model.settings import ModelSettings, TaskSettings
+from mim.vocab import Task
+
+SCORE_NAMES = {
+    Task.CANCER: ("breast_score", "exam_score"),
+    Task.RISK: ("breast_risk", "woman_risk"),
+    Task.DENSITY: ("breast_density", "breast_percent"),
+    Task.QUALITY: ("landmarks", "landmarks_visible", "criteria"),
+}
+"""What each task's scores are called, in the order of its ``..._scores`` function."""
 
 
-class Logits(NamedTuple):
-    """Log-odds of cancer."""
+class Outputs(NamedTuple):
+    """What the heads say; None for tasks that are off."""
 
-    breast: Tensor
-    """[exam, breast], left and right, from all views and priors."""
-    view: Tensor
-    """[exam, time, view], from each view by itself; meaningless where absent."""
+    cancer: CancerLogits | None
+    risk: Tensor | None
+    density: DensityOutput | None
+    quality: QualityOutput | None
 
 
 class ExamModel(nn.Module):
-    """Encodes the views that are there, fuses them, and reads each breast from its own views."""
+    """Encodes the views that are there, fuses them, and reads each task from them."""
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: ModelSettings, tasks: TaskSettings) -> None:
         super().__init__()
-        self.encoder = ViewEncoder(settings.encoder, settings.weights)
-        self.project = nn.Sequential(
-            nn.Linear(self.encoder.features, settings.width), nn.LayerNorm(settings.width)
+        fusion = settings.fusion
+        self.tasks = tasks
+        self.encoder = ViewEncoder(settings.encoder, fine=tasks.quality.on)
+        width = fusion.width
+        self.project = nn.Sequential(nn.Linear(self.encoder.features, width), nn.LayerNorm(width))
+        self.fusion = Fusion(width, fusion.layers, fusion.heads, fusion.dropout)
+        self.breast = nn.Sequential(
+            nn.Dropout(fusion.dropout), nn.Linear(2 * width, width), nn.GELU()
         )
-        self.fusion = Fusion(settings.width, settings.layers, settings.heads, settings.dropout)
-        self.view_head = nn.Linear(settings.width, 1)
-        self.breast_head = nn.Sequential(
-            nn.Dropout(settings.dropout),
-            nn.Linear(2 * settings.width, settings.width),
-            nn.GELU(),
-            nn.Linear(settings.width, 1),
-        )
+        self.heads = nn.ModuleDict()
+        if tasks.cancer.on:
+            self.heads["cancer"] = CancerHead(width)
+        if tasks.risk.on:
+            self.heads["risk"] = RiskHead(width, tasks.risk.years)
+        if tasks.density.on:
+            self.heads["density"] = DensityHead(width)
+        if tasks.quality.on:
+            self.heads["quality"] = QualityHead(width, self.encoder.fine_channels)
 
-    def forward(self, images: Tensor, present: Tensor, months: Tensor) -> Logits:
-        """Log-odds of an exam's breasts and views.
+    def forward(self, images: Tensor, present: Tensor, months: Tensor) -> Outputs:
+        """What each task says of a batch of exams.
 
         Args:
             images: uint16 [exam, time, view, 1, height, width].
             present: bool [exam, time, view]; at least one view in the batch must be there.
             months: float [exam, time], months before the exam.
         """
-        vectors = self._encode_present(images, present)
-        fused, exam = self.fusion(vectors, present, months)
-        view = self.view_head(vectors).squeeze(-1)
-        seen = _by_breast(present[:, 0]).to(fused.dtype)
-        own = _mean_of_seen(_by_breast(fused[:, 0]), seen)
-        by_views = _mean_of_seen(_by_breast(view[:, 0, :, None]), seen).squeeze(-1)
-        both = torch.cat([own, exam[:, None].expand_as(own)], dim=-1)
-        return Logits(self.breast_head(both).squeeze(-1) + by_views, view)
+        seen = self._see(images, present, months)
+        said = {task: self.heads[task](seen) if task in self.heads else None for task in Task}
+        return Outputs(**{task.value: said[task] for task in Task})
 
-    def _encode_present(self, images: Tensor, present: Tensor) -> Tensor:
-        """[exam, time, view, width]; absent views are zero and never pass the encoder."""
+    def _see(self, images: Tensor, present: Tensor, months: Tensor) -> Seen:
         there = torch.nonzero(present.flatten()).squeeze(1)
         # The exporter cannot know that a batch without any image never comes.
         torch._check(there.shape[0] > 0)
-        chosen = images.flatten(0, 2)[there]
-        encoded = self.project(self.encoder(chosen))
-        empty = encoded.new_zeros(present.numel(), encoded.shape[-1])
-        filled: Tensor = empty.index_copy(0, there, encoded)
-        return filled.reshape(*present.shape, -1)
+        encoded = self.encoder(images.flatten(0, 2)[there])
+        views = _placed(self.project(encoded.vectors), there, present)
+        fused, exam = self.fusion(views, present, months)
+        own = mean_over_views(fused[:, 0], present[:, 0])
+        breasts = self.breast(torch.cat([own, exam[:, None].expand_as(own)], dim=-1))
+        return Seen(present[:, 0], views, breasts, _fine(encoded, there, present))
 
 
 class ExamScorer(nn.Module):
-    """What is exported: scores from 0 to 1 instead of log-odds."""
+    """What is exported: probabilities, risks and places instead of log-odds."""
 
     def __init__(self, model: ExamModel) -> None:
         super().__init__()
         self.model = model
+        self.names = score_names(model.tasks)
+        """What the outputs are called, in order."""
 
-    def forward(self, images: Tensor, present: Tensor, months: Tensor) -> tuple[Tensor, Tensor]:
-        """Score of each breast [exam, breast], 0 where it has no view, and of the exam [exam].
+    def forward(self, images: Tensor, present: Tensor, months: Tensor) -> tuple[Tensor, ...]:
+        """The scores of all tasks that are on, as ``names`` says; 0 where nothing is seen."""
+        said = self.model(images, present, months)
+        now = present[:, 0]
+        scores: tuple[Tensor, ...] = ()
+        if said.cancer is not None:
+            scores += cancer_scores(said.cancer, now)
+        if said.risk is not None:
+            scores += risk_scores(said.risk, now)
+        if said.density is not None:
+            scores += density_scores(said.density, now)
+        if said.quality is not None:
+            scores += quality_scores(said.quality, now)
+        return scores
 
-        The exam's score is the higher of its breasts'.
-        """
-        logits = self.model(images, present, months).breast
-        seen = _by_breast(present[:, 0]).any(dim=-1)
-        breasts = torch.sigmoid(logits) * seen.to(logits.dtype)
-        return breasts, breasts.amax(dim=1)
+
+def score_names(tasks: TaskSettings) -> tuple[str, ...]:
+    """Names of the scores of all tasks that are on, in the order of ``ExamScorer``."""
+    return tuple(name for task in tasks.learnt() for name in SCORE_NAMES[task])
 
 
-def _by_breast(views: Tensor) -> Tensor:
-    """[exam, slot, ...] to [exam, breast, view, ...]; slots as in ``vocab.VIEW_SLOTS``."""
-    return views.reshape(views.shape[0], len(BREASTS), len(SCREENING_VIEWS), *views.shape[2:])
+def _placed(values: Tensor, there: Tensor, present: Tensor) -> Tensor:
+    """Values of the images that are there [image, ...] at [exam, time, view, ...], 0 elsewhere."""
+    empty = values.new_zeros(present.numel(), *values.shape[1:])
+    placed: Tensor = empty.index_copy(0, there, values)
+    return placed.reshape(*present.shape, *values.shape[1:])
 
 
-def _mean_of_seen(values: Tensor, seen: Tensor) -> Tensor:
-    """[exam, breast, view, n] to [exam, breast, n]: mean over the views that are there, or 0."""
-    weights = seen / seen.sum(dim=-1, keepdim=True).clamp(min=1.0)
-    return (values * weights[..., None]).sum(dim=-2)
+def _fine(encoded: Encoded, there: Tensor, present: Tensor) -> Tensor | None:
+    """Fine maps of the exam's own views [exam, view, channel, row, column]."""
+    return None if encoded.fine is None else _placed(encoded.fine, there, present)[:, 0]

@@ -7,8 +7,18 @@ from typing import Any
 import pyarrow as pa
 
 from mim.errors import InputError
+from mim.schemas import registry
 from mim.schemas.table import Column, Schema, read_json
-from mim.vocab import SCREENING_VIEWS, Density, Laterality, Maker, Outcome, Reason, Split
+from mim.vocab import (
+    BREASTS,
+    SCREENING_VIEWS,
+    Density,
+    Laterality,
+    Maker,
+    Outcome,
+    Reason,
+    Split,
+)
 
 TEXT = pa.string()
 
@@ -65,8 +75,32 @@ IMAGES = Schema(
         Column("laterality", TEXT, "side of the breast", False, tuple(Laterality)),
         Column("view", TEXT, "projection", False, tuple(SCREENING_VIEWS)),
         Column("maker", TEXT, "maker of the mammograph", False, tuple(Maker)),
+        Column("spacing_mm", pa.float64(), "distance of stored pixels at the detector, mm"),
     ),
 )
+
+DENSITY = Schema(
+    "cohort density",
+    key=("exam", "breast"),
+    columns=(
+        Column("exam", TEXT, "pseudonym of the exam", False),
+        Column("breast", TEXT, "side", False, tuple(BREASTS)),
+        *registry.DENSITY.columns[2:],
+    ),
+)
+"""``density.parquet``: what is known of a breast's density; written where something is."""
+
+QUALITY = Schema(
+    "cohort quality",
+    key=("image",),
+    columns=(
+        Column("image", TEXT, "pseudonym of the image", False),
+        *registry.QUALITY.columns[3:],
+        *registry.LANDMARKS.columns[1:],
+    ),
+)
+"""``quality.parquet``: what is known of an image's positioning; written where something is.
+Landmarks are places of the stored image, 0 the centre of its first pixel."""
 
 ATTRITION = Schema(
     "attrition",

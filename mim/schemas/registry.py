@@ -10,7 +10,17 @@ from pathlib import Path
 import pyarrow as pa
 
 from mim.schemas.table import Column, Schema, TableError
-from mim.vocab import BREASTS, SCREENING_VIEWS, Density, FoundBy, Outcome, Quality, Split
+from mim.vocab import (
+    BREASTS,
+    SCREENING_VIEWS,
+    Criterion,
+    Density,
+    FoundBy,
+    Landmark,
+    Outcome,
+    Quality,
+    Split,
+)
 
 TEXT = pa.string()
 
@@ -122,9 +132,26 @@ DENSITY = Schema(
     columns=(
         Column("exam_id", TEXT, "the exam read", False),
         Column("breast", TEXT, "side read", False, tuple(BREASTS)),
-        Column("density", TEXT, "BI-RADS density", False, tuple(Density)),
+        Column("density", TEXT, "BI-RADS density", values=tuple(Density), required=False),
+        Column(
+            "percent",
+            pa.float64(),
+            "share of the breast that is dense, per cent; one method for the whole table",
+            required=False,
+        ),
     ),
 )
+
+MEANINGS = {
+    Criterion.NIPPLE_IN_PROFILE: "the nipple is seen from the side",
+    Criterion.PECTORAL_TO_NIPPLE: "the pectoral muscle reaches down to the nipple's level (MLO)",
+    Criterion.INFRAMAMMARY_FOLD: "the fold below the breast is shown (MLO)",
+    Criterion.CUT_OFF: "a part of the breast lies outside the image",
+    Criterion.SKIN_FOLD: "a fold of skin lies over the breast",
+    Criterion.BLURRED: "the breast moved during the exposure",
+    Criterion.SYMMETRIC: "mirrors the other breast's image of the same view",
+}
+"""What each criterion says of an image."""
 
 QUALITY = Schema(
     "quality",
@@ -133,9 +160,31 @@ QUALITY = Schema(
         Column("exam_id", TEXT, "the exam graded", False),
         Column("breast", TEXT, "side graded", False, tuple(BREASTS)),
         Column("view", TEXT, "projection graded", False, tuple(SCREENING_VIEWS)),
-        Column("grade", TEXT, "perfect, good, moderate or inadequate", False, tuple(Quality)),
+        Column("grade", TEXT, "perfect, good, moderate or inadequate", True, tuple(Quality), False),
+        *(Column(name.value, pa.bool_(), MEANINGS[name], required=False) for name in Criterion),
     ),
 )
+
+
+def _landmark(name: Landmark) -> tuple[Column, ...]:
+    meaning = name.value.replace("_", " ")
+    return (
+        Column(f"{name}_x", pa.float64(), f"{meaning}: column of the stored image", required=False),
+        Column(f"{name}_y", pa.float64(), f"{meaning}: row of the stored image", required=False),
+        Column(f"{name}_visible", pa.bool_(), f"{meaning}: lies on the image", required=False),
+    )
+
+
+LANDMARKS = Schema(
+    "landmarks",
+    key=("sop_uid",),
+    columns=(
+        Column("sop_uid", TEXT, "SOP Instance UID (0008,0018) of the image", False),
+        *(column for name in Landmark for column in _landmark(name)),
+    ),
+)
+"""Points marked on images. 0 is the centre of the first pixel. Where nothing says whether a point
+lies on the image, one with a place does, and one without is unknown."""
 
 RISK_FACTORS = Schema(
     "risk_factors",
@@ -166,6 +215,7 @@ REGISTRY = (
     OUTCOMES,
     DENSITY,
     QUALITY,
+    LANDMARKS,
     RISK_FACTORS,
 )
 NEEDED = (EXAMS,)
@@ -179,6 +229,7 @@ PLAUSIBLE = {
     "children": (0.0, 25.0, "births"),
     "years_to_cancer": (0.0, 99.0, "years"),
     "years_followed": (0.0, 99.0, "years"),
+    "percent": (0.0, 100.0, "per cent"),
 }
 """Lowest and highest number that a column may hold, and its unit. 100 years is Mirai's 'never'."""
 

@@ -3,7 +3,7 @@
 import platform
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from mim import __version__
 from mim.data.datamodule import ExamData
 from mim.data.settings import DataSettings
 from mim.errors import InputError
-from mim.model.settings import ModelSettings
+from mim.model.settings import ModelSettings, TaskSettings
 from mim.schemas.cohort import read_about
 from mim.schemas.table import read_json, write_json
 from mim.train.settings import TrainSettings
@@ -27,7 +27,7 @@ PACKAGES = ("torch", "torchvision", "pytorch-lightning", "timm", "numpy", "album
 class RunCard:
     """Everything a run depends on.
 
-    ``settings`` holds data, model and train; ``recipe`` the recipe's fields; ``priors`` how
+    ``settings`` holds data, tasks, model and train; ``recipe`` the recipe's fields; ``priors`` how
     priors were found; ``stand_ins`` which images may stand in for a missing view; ``training``
     counts of what was learnt from; ``note`` what must be said wherever a figure of this run stands.
     """
@@ -75,18 +75,27 @@ class RunCard:
 
 
 def make_card(
-    cohort: Path, exams: ExamData, data: DataSettings, model: ModelSettings, train: TrainSettings
+    cohort: Path,
+    exams: ExamData,
+    data: DataSettings,
+    tasks: TaskSettings,
+    model: ModelSettings,
+    train: TrainSettings,
 ) -> RunCard:
     """The card of a run about to start."""
+    # The file's name tells which weights; its folder is nobody's business.
+    weights = model.encoder.weights and Path(model.encoder.weights).name
+    encoder = replace(model.encoder, weights=weights)
+    start = train.start_from and Path(train.start_from).name
     return RunCard(
         cohort=str(cohort.resolve()),
         cache=str(exams.cache.folder.resolve()),
         note=str(read_about(cohort)["note"]),
         settings={
             "data": asdict(data),
-            # The file's name tells which weights; its folder is nobody's business.
-            "model": asdict(model) | {"weights": model.weights and Path(model.weights).name},
-            "train": asdict(train),
+            "tasks": asdict(tasks),
+            "model": asdict(replace(model, encoder=encoder)),
+            "train": asdict(replace(train, start_from=start)),
         },
         recipe=asdict(exams.cache.recipe),
         fingerprint=exams.cache.fingerprint,

@@ -7,23 +7,25 @@ was killed goes on from its last whole epoch, to the same end as one left alone.
 
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
 
 from mim.data.datamodule import ExamData
-from mim.data.settings import AugmentSettings, DataSettings
-from mim.model.settings import ModelSettings
+from mim.data.settings import DataSettings
+from mim.model.settings import ModelSettings, TaskSettings
 from mim.schemas.cohort import ATTRITION
+from mim.schemas.settings import read_settings
 from mim.schemas.table import read_table, write_table
 from mim.train.callbacks import loggers, watchers
 from mim.train.card import RunCard, claim, make_card
 from mim.train.pictures import write_inputs
 from mim.train.scores import score_table
 from mim.train.settings import Accelerator, Precision, TrainSettings
-from mim.train.task import CancerTask
-from mim.vocab import Split
+from mim.train.task import ExamTask
+from mim.vocab import Split, Task
 
 PRECISION = {
     Precision.float32: "32-true",
@@ -37,6 +39,7 @@ def fit(
     cache: Path,
     out: Path,
     data: DataSettings,
+    tasks: TaskSettings,
     model: ModelSettings,
     train: TrainSettings,
 ) -> None:
@@ -49,8 +52,8 @@ def fit(
         torch.set_num_threads(train.threads)
     pl.seed_everything(train.seed, verbose=False)
     exams = ExamData(cohort, cache, data, train.seed)
-    card = make_card(cohort, exams, data, model, train)
-    task = CancerTask(model, train, train.epochs * exams.steps_per_epoch)
+    card = make_card(cohort, exams, data, tasks, model, train)
+    task = ExamTask(model, tasks, train, train.epochs * exams.steps_per_epoch)
     claim(out, card)
     trainer = make_trainer(out, train, card.settings)
     write_inputs(exams, out / "inputs.png")
@@ -86,15 +89,17 @@ def make_trainer(out: Path, train: TrainSettings, settings: dict[str, object]) -
     )
 
 
-def load_task(run: Path) -> tuple[CancerTask, RunCard]:
+def load_task(run: Path) -> tuple[ExamTask, RunCard]:
     """The best checkpoint of a run in evaluation mode, and the run's card.
 
     Raises:
         InputError: the folder holds no run, or one without a checkpoint.
     """
     card = RunCard.read(run)
-    model = ModelSettings(**{**card.settings["model"], "weights": None})
-    task = CancerTask(model, TrainSettings(), steps=1)
+    model = read_settings(ModelSettings, card.settings["model"])
+    model = replace(model, encoder=replace(model.encoder, weights=None, pretrained=False))
+    tasks = read_settings(TaskSettings, card.settings["tasks"])
+    task = ExamTask(model, tasks, TrainSettings(), steps=1)
     task.load_state_dict(card.best_weights(run))
     return task.eval(), card
 
@@ -102,14 +107,13 @@ def load_task(run: Path) -> tuple[CancerTask, RunCard]:
 def score(run: Path, split: Split) -> Path:
     """Score every exam of a split with a run's best checkpoint, where the run was trained.
 
-    Returns the path of the score table, ``scores/<split>.parquet`` in the run folder.
+    Returns the path of the score table, ``scores/<split>-cancer.parquet`` in the run folder.
     """
     task, card = load_task(run)
-    augment = AugmentSettings(probability=0.0)
-    data = DataSettings(**{**card.settings["data"], "augment": augment})
+    data = read_settings(DataSettings, card.settings["data"])
     exams = ExamData(Path(card.cohort), Path(card.cache), data, seed=0)
     card.require_recipe(exams.cache.fingerprint)
-    path = run / "scores" / f"{split}.parquet"
+    path = run / "scores" / f"{split}-{Task.CANCER}.parquet"
     on_cpu = card.settings["train"]["accelerator"] == Accelerator.cpu
     device = torch.device("cuda" if torch.cuda.is_available() and not on_cpu else "cpu")
     write_table(score_table(task.model.to(device), exams, split), path)

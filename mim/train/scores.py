@@ -20,7 +20,7 @@ def score_table(model: ExamModel, exams: ExamData, split: Split) -> pa.Table:
     with torch.inference_mode():
         for batch in tqdm(exams.loader(dataset), desc=f"score {split}", unit="batch"):
             inputs = (batch.images, batch.present, batch.months)
-            breasts, _ = scorer(*(part.to(device) for part in inputs))
+            breasts, *_ = scorer(*(part.to(device) for part in inputs))
             seen = batch.present[:, 0].reshape(len(breasts), len(BREASTS), -1).any(-1)
             priors = batch.present[:, 1:].any(-1).sum(-1)
             for place, exam in enumerate(batch.exam.tolist()):

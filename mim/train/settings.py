@@ -20,6 +20,20 @@ class Precision(StrEnum):
     float16 = "float16"
 
 
+class Optimizer(StrEnum):
+    """What moves the weights."""
+
+    adamw = "adamw"
+    sgd = "sgd"
+
+
+class Schedule(StrEnum):
+    """How the learning rate goes after its warm-up."""
+
+    cosine = "cosine"
+    constant = "constant"
+
+
 class WandbMode(StrEnum):
     """What wandb does; a run is complete on disk without it."""
 
@@ -30,20 +44,42 @@ class WandbMode(StrEnum):
 
 @dataclass
 class TrainSettings:
+    start_from: str | None = None
+    """Run folder, bundle folder, checkpoint or safetensors file whose weights this run starts from, as far as they fit; missing: from scratch."""
     seed: int = 1
     """Seed of weights, order and augmentation."""
     epochs: int = 30
     """Passes over the training exams."""
+    optimizer: Optimizer = Optimizer.adamw
+    """What moves the weights; sgd has a momentum of 0.9."""
     learning_rate: float = 3e-4
-    """Highest learning rate of AdamW."""
+    """Highest learning rate."""
     weight_decay: float = 0.05
-    """Weight decay of AdamW."""
+    """Weight decay, on weights of matrices and convolutions only."""
+    layer_decay: float = 1.0
+    """Factor of the learning rate from each layer group of the encoder to the one before it; 1: none."""
+    schedule: Schedule = Schedule.cosine
+    """How the learning rate goes after its warm-up: down to 0 by half a cosine, or constant."""
     warmup_share: float = 0.1
     """Share of the steps in which the learning rate rises to its highest."""
-    view_loss_weight: float = 0.5
-    """Weight of the loss of each view by itself beside the breast's."""
+    accumulate: int = 1
+    """Batches whose gradients make one step."""
+    clip: float = 1.0
+    """Largest norm of the gradient; 0: no limit."""
+    ema: float = 0.0
+    """Decay of the moving average of weights that is validated and kept, such as 0.999; 0: the weights themselves."""
+    metric: str | None = None
+    """Metric of the validation exams that chooses the best checkpoint, such as density/kappa_linear; missing: the first task's main one."""
+    patience: int = 0
+    """Epochs without a better metric after which training stops; 0: never."""
+    checkpoint_steps: int = 0
+    """Steps between checkpoints within an epoch, for epochs of hours; 0: after each epoch only."""
     accelerator: Accelerator = Accelerator.auto
     """Where training runs."""
+    devices: int = 1
+    """Devices of this machine, each with its own process."""
+    nodes: int = 1
+    """Machines, as many as the batch job has."""
     threads: int = 0
     """CPU threads of torch; 0 leaves torch's choice."""
     precision: Precision = Precision.float32

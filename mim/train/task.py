@@ -10,34 +10,38 @@ from torch import Tensor
 
 from mim.data.dataset import ExamBatch
 from mim.evaluate.metrics import auc
-from mim.model.exam import ExamModel, Logits
-from mim.model.losses import cancer_loss
-from mim.model.settings import ModelSettings
+from mim.model.exam import ExamModel, Outputs
+from mim.model.settings import ModelSettings, TaskSettings
+from mim.train.losses import task_losses
 from mim.train.settings import TrainSettings
 
 
-class CancerTask(pl.LightningModule):
-    """Learns each breast's cancer from its exam and priors.
+class ExamTask(pl.LightningModule):
+    """Learns the tasks that are on from exams and their priors.
 
     Args:
         model: settings of the model.
+        tasks: which tasks, and how.
         train: settings of training.
         steps: optimiser steps of the whole run; the learning rate's schedule needs them. They
             are counted by the caller, since asking Lightning's trainer for them drops the
             loader's state when a run continues.
     """
 
-    def __init__(self, model: ModelSettings, train: TrainSettings, steps: int) -> None:
+    def __init__(
+        self, model: ModelSettings, tasks: TaskSettings, train: TrainSettings, steps: int
+    ) -> None:
         super().__init__()
-        self.model = ExamModel(model)
+        self.model = ExamModel(model, tasks)
+        self._tasks = tasks
         self._settings = train
         self._steps = steps
-        self._seen: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        self._seen: list[tuple[Tensor, Tensor, Tensor]] = []
 
-    def forward(self, batch: ExamBatch) -> Logits:
-        """Log-odds of a batch."""
-        logits: Logits = self.model(batch.images, batch.present, batch.months)
-        return logits
+    def forward(self, batch: ExamBatch) -> Outputs:
+        """What each task says of a batch."""
+        outputs: Outputs = self.model(batch.images, batch.present, batch.months)
+        return outputs
 
     def on_train_batch_start(self, batch: ExamBatch, _: int) -> None:
         """Dropout depends on (seed, step) alone, so a run that continues ends the same.
@@ -53,34 +57,34 @@ class CancerTask(pl.LightningModule):
 
     def validation_step(self, batch: ExamBatch, _: int) -> None:
         """Keeps the validation exams' scores until the epoch ends."""
-        logits = self._step(batch, "validation")[1]
-        self._seen.append((batch.exam, logits.breast.float(), batch.cancer, batch.known))
+        outputs = self._step(batch, "validation")[1]
+        if outputs.cancer is not None:
+            self._seen.append((batch.exam, outputs.cancer.breast.float(), batch.labels.cancer))
 
     def on_validation_epoch_end(self) -> None:
         """Area under the curve over the validation breasts, each exam counted once."""
-        exam, logits, cancer, known = (
-            torch.cat(part).cpu() for part in zip(*self._seen, strict=True)
-        )
+        if not self._seen:
+            return
+        exam, logits, cancer = (torch.cat(part).cpu() for part in zip(*self._seen, strict=True))
         self._seen.clear()
         once = torch.unique(exam, return_inverse=True)[1]
         first = torch.full((int(once.max()) + 1,), len(once)).scatter_reduce(
             0, once, torch.arange(len(once)), "amin"
         )
-        counted = known[first]
+        counted = ~cancer[first].isnan()
         value = auc(logits[first][counted].double().numpy(), cancer[first][counted].bool().numpy())
         # One class alone has no curve; a half says as much as is known.
         self.log("validation/auc", 0.5 if isnan(value) else value, prog_bar=True)
 
-    def _step(self, batch: ExamBatch, stage: str) -> tuple[Tensor, Logits]:
-        logits = self(batch)
-        loss = cancer_loss(
-            logits, batch.cancer, batch.known, batch.present, self._settings.view_loss_weight
-        )
+    def _step(self, batch: ExamBatch, stage: str) -> tuple[Tensor, Outputs]:
+        outputs = self(batch)
+        losses = task_losses(outputs, batch.labels, batch.present[:, 0], self._tasks)
+        loss = torch.stack(list(losses.values())).sum()
         exams = len(batch.exam)
         self.log(
             f"{stage}/loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=exams
         )
-        return loss, logits
+        return loss, outputs
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW; no weight decay on biases, norms and embeddings; warm-up, then half a cosine."""

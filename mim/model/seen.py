@@ -1,0 +1,48 @@
+"""What the heads read of a batch, and how views make up breasts."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from mim.vocab import BREASTS, SCREENING_VIEWS
+
+
+class Seen(NamedTuple):
+    """A batch as the encoder and the fusion see it."""
+
+    present: Tensor
+    """bool [exam, view], views of the exam itself."""
+    views: Tensor
+    """[exam, time, view, width], each view by itself; 0 where absent."""
+    breasts: Tensor
+    """[exam, breast, width], each breast fused with all else that is there."""
+    fine: Tensor | None
+    """[exam, view, channel, row, column], fine feature maps of the exam's own views, 0 where
+    absent; only where a head asks for them."""
+
+
+def by_breast(views: Tensor) -> Tensor:
+    """[exam, slot, ...] to [exam, breast, view, ...]; slots as in ``vocab.VIEW_SLOTS``."""
+    return views.reshape(views.shape[0], len(BREASTS), len(SCREENING_VIEWS), *views.shape[2:])
+
+
+def has_view(present: Tensor) -> Tensor:
+    """bool [exam, view] to bool [exam, breast]: whether any view of the breast is there."""
+    return by_breast(present).any(dim=-1)
+
+
+def mean_over_views(values: Tensor, present: Tensor) -> Tensor:
+    """[exam, view, n] to [exam, breast, n]: mean over the views that are there, or 0.
+
+    ``present`` is bool [exam, view].
+    """
+    seen = by_breast(present).to(values.dtype)
+    weights = seen / seen.sum(dim=-1, keepdim=True).clamp(min=1.0)
+    mean: Tensor = (by_breast(values) * weights[..., None]).sum(dim=-2)
+    return mean
+
+
+def masked_mean(loss: Tensor, known: Tensor) -> Tensor:
+    """Mean of the losses that are known; 0 where none is, and never a NaN in the gradient."""
+    weight = known.to(loss.dtype)
+    return (loss * weight).sum() / weight.sum().clamp(min=1.0)
