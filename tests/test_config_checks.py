@@ -3,9 +3,11 @@
 from dataclasses import fields
 from math import inf, nan
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from mim.config import checks
 from mim.config.checks import FILES, FOLDERS, LIMITS, check
 from mim.config.commands import COMMANDS, MISSING, Command, IndexCommand, SynthCommand, TrainCommand
 from mim.config.keys import command_keys
@@ -49,7 +51,7 @@ PATHS = [
     for command, keys in KEYS.items()
     for key in keys
     if key.rpartition(".")[2]
-    in (*FOLDERS.get(owner(command, key), ()), *FILES.get(owner(command, key), ()))
+    in {n for named in checks.PATHS.values() for n in named.get(owner(command, key), ())}
 ]
 
 
@@ -66,7 +68,9 @@ def test_defaults_pass(command: type[Command], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_number_has_limits(command: str) -> None:
-    numbers = {key.name for key in KEYS[command].values() if key.type in (int, float)}
+    numbers = {
+        key.name for key in KEYS[command].values() if {int, float} & {key.type, *get_args(key.type)}
+    }
     assert numbers == {key for name, key, *_ in BOUNDED if name == command}
 
 
@@ -135,7 +139,17 @@ def test_value_out_of_range_is_refused(
             {"data.cases_per_batch": 9},
             "data.cases_per_batch: expected at most batch_size 8, got 9",
         ),
-        ("train", {"model.width": 255}, "model.width: expected a multiple of heads 4, got 255"),
+        (
+            "train",
+            {"model.fusion.width": 255},
+            "model.fusion.width: expected a multiple of heads 4, got 255",
+        ),
+        (
+            "train",
+            {"model.encoder.weights": "x", "model.encoder.pretrained": True},
+            "model.encoder.pretrained: cannot stand together with weights",
+        ),
+        ("train", {"tasks.cancer.on": False}, "tasks.cancer.on: every task is off; turn one on"),
         (
             "index",
             {"executor": Executor.dask},
@@ -166,7 +180,8 @@ def test_values_that_cannot_stand_together(
 
 
 def test_every_input_of_the_commands_is_checked() -> None:
-    no_input = {"out", "key", "experiment", "model.encoder"}
+    no_input = {"out", "key", "experiment", "train.metric"}
+    no_input |= {"model.encoder.name", "model.patches.encoder"}
     no_input |= {"scheduler", "slurm.partition", "slurm.account", "outcomes.registry_date"}
     no_input |= {f"splits.held_out_{what}" for what in ("maker", "site", "from")}
     texts = {
@@ -183,7 +198,9 @@ def test_missing_input_is_refused(command: str, key: str, tmp_path: Path) -> Non
     values = filled(COMMANDS[command], tmp_path)
     for wrong in (str(tmp_path / "nothing"), ""):
         assign(values, key, wrong)
-        with pytest.raises(InputError, match=rf"^{key}: no such (file|folder): .*(nothing|empty)"):
+        with pytest.raises(
+            InputError, match=rf"^{key}: no such (file|folder|file or folder): .*(nothing|empty)"
+        ):
             check(values)
 
 
@@ -193,8 +210,8 @@ def test_file_for_folder_and_folder_for_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="^source: expected a folder"):
         check(IndexCommand(source=str(file), out=str(tmp_path)))
     values = TrainCommand(str(tmp_path), str(tmp_path), str(tmp_path))
-    values.model.weights = str(tmp_path)
-    with pytest.raises(InputError, match="^model.weights: expected a file"):
+    values.model.encoder.weights = str(tmp_path)
+    with pytest.raises(InputError, match="^model.encoder.weights: expected a file"):
         check(values)
 
 

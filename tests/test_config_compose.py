@@ -39,6 +39,8 @@ HEAVY = [
     "wandb",
 ]
 
+THERE = "cancer, demo, density, finetune, multitask, multitask_priors, quality, risk"
+
 
 def needed(command: str) -> list[str]:
     """Overrides for the keys that must be given."""
@@ -74,7 +76,8 @@ def test_experiment_composes(name: str) -> None:
     values = compose("train", [*needed("train"), f"experiment={name}"])
     assert isinstance(values, TrainCommand)
     assert values.experiment == name
-    assert experiment_settings(name) == (values.data, values.model, values.train)
+    wanted = (values.data, values.tasks, values.model, values.train)
+    assert experiment_settings(name) == wanted
     assert values.train != TrainSettings()
 
 
@@ -102,7 +105,7 @@ def test_values_get_their_types() -> None:
             "train.precision=bfloat16",
             "train.wandb=off",
             "train.seed=${train.epochs}",
-            "model.weights=null",
+            "model.encoder.weights=null",
         ],
     )
     assert isinstance(values, TrainCommand)
@@ -112,7 +115,7 @@ def test_values_get_their_types() -> None:
     assert values.train.precision is Precision.bfloat16
     assert values.train.wandb is WandbMode.off
     assert values.train.seed == values.train.epochs
-    assert values.model.weights is None
+    assert values.model.encoder.weights is None
 
 
 def test_flat_keys() -> None:
@@ -134,7 +137,11 @@ def test_flat_keys() -> None:
         ("train", "model.encodr=x", "model.encodr: no such key; did you mean model.encoder?"),
         ("train", "encoder=x", "encoder: no such key; did you mean model.encoder?"),
         ("train", "+model.encodr=x", "model.encodr: no such key; did you mean model.encoder?"),
-        ("train", "model={widt: 3}", "model.widt: no such key; did you mean model.width?"),
+        (
+            "train",
+            "model.fusion={widt: 3}",
+            "model.fusion.widt: no such key; did you mean model.fusion.width?",
+        ),
         ("train", "~model.encodr", "model.encodr: no such key; did you mean model.encoder?"),
         ("synth", "wmen=3", "wmen: no such key; did you mean women?"),
         ("synth", "qqq=3", "qqq: no such key; mim synth --help lists the keys"),
@@ -149,7 +156,7 @@ def test_flat_keys() -> None:
         ("synth", "women=[1,2]", "women: expected whole number, got [1, 2]"),
         ("synth", "women=", "women: expected whole number, got ''"),
         ("train", "model=x", "model: expected keys such as model.encoder, got 'x'"),
-        ("train", "model={width: a}", "model.width: expected whole number, got 'a'"),
+        ("train", "model.fusion={width: a}", "model.fusion.width: expected whole number, got 'a'"),
         # unknown choices
         (
             "train",
@@ -160,12 +167,12 @@ def test_flat_keys() -> None:
         (
             "train",
             "experiment=dmo",
-            "experiment: no such experiment 'dmo'; there are demo, screening; did you mean demo?",
+            f"experiment: no such experiment 'dmo'; there are {THERE}; did you mean demo?",
         ),
         (
             "train",
             "experiment=null",
-            "experiment: no such experiment null; there are demo, screening",
+            f"experiment: no such experiment null; there are {THERE}",
         ),
         # out of range, not there
         ("synth", "women=0", "women: expected 1 to 10000000, got 0"),

@@ -60,4 +60,4 @@ def test_shuffled_labels_teach_nothing(demo, tmp_path):
 
 
 def test_the_demo_experiment_composes():
-    assert compose("train", ["cohort=.", "cache=.", "out=x", "experiment=demo"]).model.width == 64
+    assert compose("train", ["cohort=.", "cache=.", "out=x", "experiment=demo"]).model.fusion.width == 64

@@ -26,7 +26,7 @@ from mim.image.recipe import prepare
 from mim.image.settings import RecipeSettings
 from mim.ingest.index import write_index
 from mim.ingest.settings import IndexSettings
-from mim.model.settings import ModelSettings
+from mim.model.settings import EncoderSettings, FusionSettings, ModelSettings, TaskSettings
 from mim.schemas.cache import CACHE
 from mim.schemas.scores import PREDICTIONS, SCORES
 from mim.schemas.table import read_table
@@ -143,7 +143,11 @@ def trained(folder) -> Path:
         folder / "cache",
         folder / "run",
         DataSettings(batch_size=2, augment=AugmentSettings(probability=0.0)),
-        ModelSettings(encoder="convnext_atto", width=32, layers=1, heads=2, dropout=0.0),
+        TaskSettings(),
+        ModelSettings(
+            encoder=EncoderSettings(name="convnext_atto"),
+            fusion=FusionSettings(width=32, layers=1, heads=2, dropout=0.0),
+        ),
         TrainSettings(
             epochs=40, learning_rate=1e-3, accelerator=Accelerator.cpu, wandb=WandbMode.off
         ),

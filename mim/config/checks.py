@@ -171,8 +171,12 @@ FILES: dict[type, tuple[str, ...]] = {
 """Fields that name a file which must be there, where they are given."""
 
 
-PATHS: dict[type, tuple[str, ...]] = {TrainSettings: ("start_from",)}
-"""Fields that name a file or a folder which must be there, where they are given."""
+PATHS: dict[str, dict[type, tuple[str, ...]]] = {
+    "folder": FOLDERS,
+    "file": FILES,
+    "file or folder": {TrainSettings: ("start_from",)},
+}
+"""What must be there, where it is given."""
 
 
 def check(command: Command) -> None:
@@ -189,15 +193,10 @@ def check(command: Command) -> None:
     for prefix, settings in groups:
         for name, problem in _relations(settings):
             raise InputError(f"{prefix}{name}: {problem}")
-        for name in FOLDERS.get(type(settings), ()):
-            if (path := getattr(settings, name)) is not None:
-                _check_exists(prefix + name, path, "folder")
-        for name in FILES.get(type(settings), ()):
-            if (path := getattr(settings, name)) is not None:
-                _check_exists(prefix + name, path, "file")
-        for name in PATHS.get(type(settings), ()):
-            if (path := getattr(settings, name)) is not None and not Path(path).exists():
-                raise InputError(f"{prefix}{name}: no such file or folder: {path}")
+        for kind, named in PATHS.items():
+            for name in named.get(type(settings), ()):
+                if (path := getattr(settings, name)) is not None:
+                    _check_exists(prefix + name, path, kind)
     if command.out is not None:
         _check_writable(command.out)
         _check_apart(command)
@@ -231,12 +230,8 @@ def _relations(settings: object) -> Iterator[tuple[str, str]]:
             yield from _split_relations(settings)
         case DataSettings(batch_size=size, cases_per_batch=cases) if cases > size:
             yield "cases_per_batch", f"expected at most batch_size {size}, got {cases}"
-        case FusionSettings(width=width, heads=heads) if width % heads:
-            yield "width", f"expected a multiple of heads {heads}, got {width}"
-        case EncoderSettings(weights=str(), pretrained=True):
-            yield "pretrained", "cannot stand together with weights"
-        case TaskSettings() if not settings.learnt():
-            yield "cancer.on", "every task is off; turn one on"
+        case FusionSettings() | EncoderSettings() | TaskSettings():
+            yield from _model_relations(settings)
         case WorkersSettings(executor=Executor.dask, scheduler=None, slurm=SlurmSettings(jobs=0)):
             yield "scheduler", "executor=dask needs scheduler=ADDRESS or slurm.jobs=NUMBER"
         case WorkersSettings(executor=Executor.local, scheduler=str()):
@@ -245,6 +240,18 @@ def _relations(settings: object) -> Iterator[tuple[str, str]]:
             yield "slurm.jobs", "needs executor=dask"
         case WorkersSettings(scheduler=str(), slurm=SlurmSettings(jobs=jobs)) if jobs:
             yield "scheduler", "an address and slurm.jobs cannot both be given"
+
+
+def _model_relations(
+    settings: FusionSettings | EncoderSettings | TaskSettings,
+) -> Iterator[tuple[str, str]]:
+    match settings:
+        case FusionSettings(width=width, heads=heads) if width % heads:
+            yield "width", f"expected a multiple of heads {heads}, got {width}"
+        case EncoderSettings(weights=str(), pretrained=True):
+            yield "pretrained", "cannot stand together with weights"
+        case TaskSettings() if not settings.learnt():
+            yield "cancer.on", "every task is off; turn one on"
 
 
 def _outcome_relations(settings: OutcomeSettings) -> Iterator[tuple[str, str]]:
@@ -294,7 +301,7 @@ def _check_exists(key: str, name: str, kind: str) -> None:
     path = Path(name)
     if not name or not path.exists():
         raise InputError(f"{key}: no such {kind}: {name or '(empty)'}")
-    if path.is_dir() != (kind == "folder"):
+    if kind != "file or folder" and path.is_dir() != (kind == "folder"):
         raise InputError(f"{key}: expected a {kind}, but this is none: {name}")
 
 
