@@ -251,7 +251,7 @@ def _model_relations(
         case EncoderSettings(weights=str(), pretrained=True):
             yield "pretrained", "cannot stand together with weights"
         case TaskSettings() if not settings.learnt():
-            yield "cancer.on", "every task is off; turn one on"
+            yield "cancer.learn", "every task is off; turn one on"
 
 
 def _outcome_relations(settings: OutcomeSettings) -> Iterator[tuple[str, str]]:

@@ -40,7 +40,7 @@ class ExamModel(nn.Module):
         super().__init__()
         fusion = settings.fusion
         self.tasks = tasks
-        self.encoder = ViewEncoder(settings.encoder, fine=tasks.quality.on)
+        self.encoder = ViewEncoder(settings.encoder, fine=tasks.quality.learn)
         width = fusion.width
         self.project = nn.Sequential(nn.Linear(self.encoder.features, width), nn.LayerNorm(width))
         self.fusion = Fusion(width, fusion.layers, fusion.heads, fusion.dropout)
@@ -48,13 +48,13 @@ class ExamModel(nn.Module):
             nn.Dropout(fusion.dropout), nn.Linear(2 * width, width), nn.GELU()
         )
         self.heads = nn.ModuleDict()
-        if tasks.cancer.on:
+        if tasks.cancer.learn:
             self.heads["cancer"] = CancerHead(width)
-        if tasks.risk.on:
+        if tasks.risk.learn:
             self.heads["risk"] = RiskHead(width, tasks.risk.years)
-        if tasks.density.on:
+        if tasks.density.learn:
             self.heads["density"] = DensityHead(width)
-        if tasks.quality.on:
+        if tasks.quality.learn:
             self.heads["quality"] = QualityHead(width, self.encoder.fine_channels)
 
     def forward(self, images: Tensor, present: Tensor, months: Tensor) -> Outputs:

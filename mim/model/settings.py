@@ -100,7 +100,7 @@ class ModelSettings:
 
 @dataclass
 class CancerSettings:
-    on: bool = True
+    learn: bool = True
     """Learn whether each breast has a cancer now or before the next exam."""
     weight: float = 1.0
     """Weight of this task's loss beside the others'."""
@@ -116,7 +116,7 @@ class CancerSettings:
 
 @dataclass
 class RiskSettings:
-    on: bool = False
+    learn: bool = False
     """Learn each breast's risk of a cancer within 1, 2, ... years."""
     weight: float = 1.0
     """Weight of this task's loss beside the others'."""
@@ -126,7 +126,7 @@ class RiskSettings:
 
 @dataclass
 class DensitySettings:
-    on: bool = False
+    learn: bool = False
     """Learn each breast's BI-RADS density, and percent density where it is known."""
     weight: float = 1.0
     """Weight of this task's loss beside the others'."""
@@ -136,7 +136,7 @@ class DensitySettings:
 
 @dataclass
 class QualitySettings:
-    on: bool = False
+    learn: bool = False
     """Learn each image's landmarks and what is judged of its positioning and technique."""
     weight: float = 1.0
     """Weight of this task's loss beside the others'."""
@@ -153,4 +153,4 @@ class TaskSettings:
 
     def learnt(self) -> tuple[Task, ...]:
         """The tasks that are on, in the order of the vocabulary."""
-        return tuple(task for task in Task if getattr(self, task.value).on)
+        return tuple(task for task in Task if getattr(self, task.value).learn)
