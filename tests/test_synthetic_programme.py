@@ -108,6 +108,7 @@ def test_it_says_that_it_is_made_up(small):
         "seed": 5,
         "shrink": 32,
         "cancer_share": 0.7,
+        "lookalike_share": 0.0,
     }
     assert len(bytes.fromhex((small / "pseudonym.key").read_text().strip())) == 32
 
@@ -193,9 +194,12 @@ def test_truth_lies_in_the_image_and_masks_agree_with_boxes(programme):
     assert masks == {r["sop_uid"] for r in table.to_pylist() if r["lesion_kinds"]}
     for row in table.to_pylist():
         dataset = dcmread(programme / "dicom" / row["path"], stop_before_pixels=True)
-        assert 0 <= row["nipple_x"] < dataset.Columns
-        assert 0 <= row["nipple_y"] < dataset.Rows
-        assert row["nipple_x_mm"] == pytest.approx((row["nipple_x"] + 0.5) * row["spacing_mm"])
+        assert row["nipple_visible"] is row["nipple_in_profile"]
+        assert row["nipple_visible"] is (row["nipple_x"] is not None)
+        if row["nipple_visible"]:
+            assert 0 <= row["nipple_x"] < dataset.Columns
+            assert 0 <= row["nipple_y"] < dataset.Rows
+            assert row["nipple_x_mm"] == pytest.approx((row["nipple_x"] + 0.5) * row["spacing_mm"])
         assert 0.01 < row["glandular"] < 0.6
         if row["lesion_kinds"]:
             mask = cv2.imread(str(programme / "truth" / "masks" / f"{row['sop_uid']}.png"), -1)
@@ -213,16 +217,40 @@ def test_the_chest_wall_lies_where_patient_orientation_says(programme):
         towards_front = dataset.PatientOrientation[0] == "A"
         assert (
             (row["nipple_x"] > row["pectoral_lower_x"]) == towards_front
-            if row["pectoral_lower_x"] is not None
+            if row["pectoral_lower_x"] is not None and row["nipple_visible"]
             else True
         )
+
+
+def test_the_registry_knows_of_images_what_the_truth_does(programme):
+    truth = {
+        row["sop_uid"]: row
+        for row in pq.read_table(programme / "truth" / "images.parquet").to_pylist()
+    }
+    marked = rows(programme / "registry" / "landmarks.csv")
+    assert {row["sop_uid"] for row in marked} == set(truth)
+    for row in marked:
+        known = truth[row["sop_uid"]]["nipple_x"]
+        said = float(row["nipple_x"]) if row["nipple_x"] else None
+        assert said == pytest.approx(known)
+    graded = {
+        (r["exam_id"], r["breast"], r["view"]): r
+        for r in rows(programme / "registry" / "quality.csv")
+    }
+    kept = [row for row in truth.values() if not row["retaken"]]
+    assert len(graded) == len(kept)
+    for row in kept:
+        said = graded[row["exam_id"], row["laterality"], row["view"]]
+        assert said["grade"] == row["grade"]
+        assert said["blurred"] == str(row["blurred"]).lower()
+        assert not row["blurred"] or row["grade"] == "I"
 
 
 def test_the_cancer_stays_in_its_place_between_views_and_rounds(programme):
     depths = {}
     for row in pq.read_table(programme / "truth" / "images.parquet").to_pylist():
         for box, malignant in zip(row["lesion_boxes"], row["lesion_malignant"], strict=True):
-            if malignant and not row["retaken"]:
+            if malignant and not row["retaken"] and row["nipple_visible"]:
                 middle = (box[0] + box[2]) / 2 - 0.5
                 depth = abs(middle - row["nipple_x"]) * row["spacing_mm"]
                 depths.setdefault((row["patient_id"], row["laterality"]), []).append(depth)

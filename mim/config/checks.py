@@ -60,6 +60,7 @@ LIMITS: dict[type, dict[str, tuple[float, float]]] = {
         "seed": SEEDS,
         "shrink": (1, 32),
         "cancer_share": SHARE,
+        "lookalike_share": SHARE,
         "workers": (0, inf),
     },
     WorkersSettings: {"workers": (0, inf)},

@@ -90,8 +90,15 @@ class Projection:
     """One breast in one view at one position on a detector field of height and width (mm)."""
 
     def __init__(
-        self, breast: Breast, view: View, position: Position, height_mm: float, width_mm: float
+        self,
+        breast: Breast,
+        view: View,
+        position: Position,
+        height_mm: float,
+        width_mm: float,
+        nipple_in_profile: bool = True,
     ) -> None:
+        self.nipple_in_profile = nipple_in_profile
         self.breast = breast
         self.view = view
         self.position = position
@@ -182,6 +189,8 @@ class Projection:
                 np.hypot(1, slope)
             )
             inside = _smooth_union(inside, axilla, 60.0)
+        if not self.nipple_in_profile:
+            return np.asarray(inside, np.float32)
         nipple = NIPPLE_MM - np.hypot(u - breast.depth_mm + 1.0, v)
         return _smooth_union(inside, nipple, 2.0)
 

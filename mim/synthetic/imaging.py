@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mim.synthetic import texture
 from mim.synthetic.anatomy import Position
+from mim.synthetic.faults import Fault
 from mim.synthetic.render import Exposure, Scene, expose, for_presentation, for_processing
 from mim.synthetic.settings import ProgrammeSettings
 from mim.synthetic.truth import write_mask
@@ -24,7 +25,15 @@ from mim.synthetic.women import (
     lesions_on,
 )
 from mim.synthetic.write import SPOT_MAGNIFICATION, Shot, Study, derive_uid, write_image
-from mim.vocab import BREASTS, SCREENING_VIEWS, VIEW_SLOTS, Laterality, View, ViewModifier
+from mim.vocab import (
+    BREASTS,
+    SCREENING_VIEWS,
+    VIEW_SLOTS,
+    Laterality,
+    Quality,
+    View,
+    ViewModifier,
+)
 
 Pixels = NDArray[np.uint16]
 Slot = tuple[Laterality, View]
@@ -37,6 +46,8 @@ COMMON_SHARE = 0.5
 """Correlation of a view's largest structures with those that all views of a woman share."""
 CHANGE_SHARE = 0.25
 """Share of the larger structures, over 5 mm, that is new at each exam."""
+CUT_OFF_MM = 10.0
+"""Of the breast next to the chest wall, more than this not shown is a cut-off breast."""
 LETTER_MM = 9.0
 """Height of burned-in letters."""
 
@@ -47,6 +58,8 @@ class Shutter:
 
     slot: Slot
     position: Position
+    grade: Quality
+    fault: Fault | None = None
     take: int = 1
     view: View | None = None
     hides_laterality: bool = False
@@ -116,16 +129,20 @@ class Camera:
                 continue
             if here and exam.extra is Extra.REPEATED:
                 _, other = draw_position(rng)
-                yield Shutter(slot, replace(other, lost_mm=22.0), take=2)
+                failed = replace(other, lost_mm=22.0)
+                yield Shutter(slot, failed, Quality.INADEQUATE, take=2)
             yield Shutter(
                 slot,
                 position,
+                exam.grades[slot],
+                exam.faults[slot],
                 hides_laterality=here and exam.extra is Extra.NO_LATERALITY,
                 hides_view=here and exam.extra is Extra.VIEW_IN_DESCRIPTION,
             )
         if exam.extra is Extra.EXAGGERATED:
             aside = Position(rotation_deg=9.0, lost_mm=3.0, shift_mm=38.0)
-            yield Shutter((odd[0], View.CC), aside, take=3, view=View.XCCL)
+            slot = (odd[0], View.CC)
+            yield Shutter(slot, aside, exam.grades[slot], take=3, view=View.XCCL)
 
     def _expose(self, exam: Exam, shutter: Shutter) -> Exposure:
         side, view = shutter.slot
@@ -136,6 +153,7 @@ class Camera:
             shutter.position,
             lesions_on(self._woman, side, exam.day),
             [*self._key, Stream.QUANTA, *names, exam.round, shutter.take],
+            shutter.fault,
         )
         rows = texture.grid_rows(exam.device.pitch_mm * self._settings.shrink)
         change = texture.white_spectrum(
@@ -210,6 +228,7 @@ class Camera:
         if shown:
             write_mask(self._masks / f"{shot.sop_uid}.png", mask)
         flipped = shape[1] * pitch if _chest_on_right(shot) else None
+        in_profile = exposure.projection.nipple_in_profile
         nipple = _stored_point(exposure.projection.nipple, flipped)
         line = exposure.projection.pectoral_line()
         ends = (
@@ -228,9 +247,12 @@ class Camera:
             "retaken": shutter.take == 2,
             "spacing_mm": pitch,
             "glandular": exposure.glandular,
-            **_points("nipple", nipple, pitch),
+            **_points("nipple", nipple if in_profile else None, pitch),
             **_points("pectoral_upper", ends[0] if ends else None, pitch),
             **_points("pectoral_lower", ends[1] if ends else None, pitch),
+            "grade": str(shutter.grade),
+            **_criteria(exam, shutter),
+            "pectoral_to_nipple": line[3] >= exposure.projection.nipple[1] if line else None,
             "lesion_kinds": [str(lesion.kind) for lesion, _ in chosen],
             "lesion_malignant": [lesion.malignant for lesion, _ in chosen],
             "lesion_sizes_mm": [round(size, 2) for _, size in chosen],
@@ -240,7 +262,8 @@ class Camera:
 
 def study_uid(settings: ProgrammeSettings, number: int, exam: Exam) -> str:
     """Study Instance UID of an exam; settings that change its pixels change the UID."""
-    changing = (settings.seed, settings.shrink, settings.rounds, settings.cancer_share)
+    changing = [settings.seed, settings.shrink, settings.rounds, settings.cancer_share]
+    changing += [settings.lookalike_share] if settings.lookalike_share else []
     return derive_uid("mim", *changing, number, exam.round)
 
 
@@ -288,13 +311,30 @@ def _stored_point(point: tuple[float, ...], width_mm: float | None) -> tuple[flo
 
 def _points(name: str, point: tuple[float, float] | None, pitch: float) -> dict[str, object]:
     if point is None:
-        return {}
+        return {f"{name}_visible": False}
     x, y = point
     return {
         f"{name}_x": x / pitch - 0.5,
         f"{name}_y": y / pitch - 0.5,
         f"{name}_x_mm": x,
         f"{name}_y_mm": y,
+        f"{name}_visible": True,
+    }
+
+
+def _criteria(exam: Exam, shutter: Shutter) -> dict[str, object]:
+    """What is true of an image by how it was taken. The fold below the breast is not drawn."""
+    side, view = shutter.slot
+    other = exam.positions[next(breast for breast in BREASTS if breast is not side), view]
+    own = shutter.position
+    return {
+        "nipple_in_profile": shutter.fault is not Fault.NIPPLE_TURNED,
+        "cut_off": own.lost_mm > CUT_OFF_MM,
+        "skin_fold": shutter.fault is Fault.SKIN_FOLD,
+        "blurred": shutter.fault is Fault.BLURRED,
+        "symmetric": abs(own.rotation_deg - other.rotation_deg) < 5
+        and abs(own.lost_mm - other.lost_mm) < 6
+        and (view is View.CC or abs(own.pectoral_end_mm - other.pectoral_end_mm) < 15),
     }
 
 

@@ -16,11 +16,11 @@ import cv2
 from tqdm import tqdm
 
 from mim.errors import InputError
-from mim.schemas.table import write_whole
+from mim.schemas.table import read_table, write_whole
 from mim.synthetic.imaging import Camera
-from mim.synthetic.registry import write_registry
+from mim.synthetic.registry import write_image_tables, write_registry
 from mim.synthetic.settings import ProgrammeSettings
-from mim.synthetic.truth import gather_rows, write_rows
+from mim.synthetic.truth import TRUTH, gather_rows, write_rows
 from mim.synthetic.women import Woman, draw_woman, woman_id
 
 ABOUT = (
@@ -56,7 +56,9 @@ def write_programme(out: Path, settings: ProgrammeSettings) -> None:
     with done, _mapper(settings.workers, len(waiting)) as mapper:
         for _ in mapper(partial(_write_woman, out, settings), waiting):
             done.update()
-    gather_rows([parts / f"{woman_id(n)}.json" for n in numbers], out / "truth" / "images.parquet")
+    truth = [parts / f"{woman_id(n)}.json" for n in numbers]
+    gather_rows(truth, out / "truth" / "images.parquet")
+    write_image_tables(out / "registry", read_table(out / "truth" / "images.parquet", TRUTH))
 
 
 def _check(settings: ProgrammeSettings) -> None:
@@ -66,6 +68,7 @@ def _check(settings: ProgrammeSettings) -> None:
         "seed": (0, 2**32 - 1),
         "shrink": (1, LARGEST_SHRINK),
         "cancer_share": (0, 1),
+        "lookalike_share": (0, 1),
         "workers": (0, 1024),
     }
     for name, (low, high) in ranges.items():
@@ -92,7 +95,9 @@ def _claim(out: Path, settings: ProgrammeSettings) -> None:
 
 
 def _draw(settings: ProgrammeSettings, number: int) -> Woman:
-    return draw_woman(settings.seed, number, settings.rounds, settings.cancer_share)
+    return draw_woman(
+        settings.seed, number, settings.rounds, settings.cancer_share, settings.lookalike_share
+    )
 
 
 def _finished(dicom: Path, parts: Path, number: int) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mim.synthetic.lesions import LesionKind
+from mim.synthetic.lesions import CANCER_KINDS, LesionKind
 from mim.synthetic.women import Exam, Stream, Woman, lesions_on
 from mim.vocab import BREASTS, Laterality
 
@@ -78,6 +78,8 @@ def _suspicion(woman: Woman, exam: Exam, side: Laterality) -> float:
     for lesion, size_mm in lesions_on(woman, side, exam.day):
         if lesion.malignant:
             visible = 3.1 + 2.6 * np.log(size_mm / 14) + 1.2 * (lesion.contrast - 2.15) - masked
+        elif lesion.kind in CANCER_KINDS:
+            visible = 0.8
         elif lesion.kind is LesionKind.SMOOTH_MASS:
             visible = 0.5 * lesion.contrast
         else:

@@ -5,9 +5,19 @@ from hashlib import blake2b
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv
 
-from mim.schemas.registry import CANCERS, DECISIONS, DENSITY, EXAMS, QUALITY, READINGS, WOMEN
+from mim.schemas.registry import (
+    CANCERS,
+    DECISIONS,
+    DENSITY,
+    EXAMS,
+    LANDMARKS,
+    QUALITY,
+    READINGS,
+    WOMEN,
+)
 from mim.schemas.table import Schema, write_whole
 from mim.synthetic.imaging import study_uid
 from mim.synthetic.readers import read_exam
@@ -22,9 +32,9 @@ GRADES = (1, 1, 1, 2, 2, 2, 2, 2, 3, 3)
 
 
 def write_registry(folder: Path, women: Iterable[Woman], settings: ProgrammeSettings) -> None:
-    """Write the seven tables of ``mim.schemas.registry``; dates are ISO 8601."""
+    """Write the tables of women, exams, readings and diagnoses; dates are ISO 8601."""
     tables: dict[Schema, list[Row]] = {
-        schema: [] for schema in (WOMEN, EXAMS, READINGS, DECISIONS, CANCERS, DENSITY, QUALITY)
+        schema: [] for schema in (WOMEN, EXAMS, READINGS, DECISIONS, CANCERS, DENSITY)
     }
     for woman in women:
         tables[WOMEN].append(
@@ -40,6 +50,20 @@ def write_registry(folder: Path, women: Iterable[Woman], settings: ProgrammeSett
     folder.mkdir(exist_ok=True)
     for schema, rows in tables.items():
         _write_csv(folder / f"{schema.name}.csv", schema.from_rows(rows))
+
+
+def write_image_tables(folder: Path, truth: pa.Table) -> None:
+    """Write what the registry knows of single images: their quality, and points marked on them.
+
+    An image that was taken again has no row among the qualities: the exam has another one.
+
+    Args:
+        truth: rows of ``mim.synthetic.truth.TRUTH``.
+    """
+    kept = truth.filter(pc.invert(truth["retaken"]))
+    renamed = kept.rename_columns({"laterality": "breast"})
+    for schema, rows in ((QUALITY, renamed), (LANDMARKS, truth)):
+        _write_csv(folder / f"{schema.name}.csv", rows.select([c.name for c in schema.columns]))
 
 
 def _cancer(woman: Woman, seed: int) -> list[Row]:
@@ -84,11 +108,13 @@ def _add_exam(
     )
     tables[DECISIONS].append(this | {"consensus": reading.consensus, "recalled": reading.recalled})
     tables[DENSITY].extend(
-        this | {"breast": side, "density": density} for side, density in exam.density.items()
-    )
-    tables[QUALITY].extend(
-        this | {"breast": side, "view": view, "grade": grade}
-        for (side, view), grade in exam.grades.items()
+        this
+        | {
+            "breast": side,
+            "density": density,
+            "percent": round(100 * exam.breasts[side].glandular, 1),
+        }
+        for side, density in exam.density.items()
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mim.synthetic.anatomy import Box, Breast, Position, Projection, Shapes, box_of, resample
+from mim.synthetic.faults import Fault, fold, moved
 from mim.synthetic.lesions import Lesion, draw
 from mim.synthetic.makers import Device, Greys
 from mim.synthetic.texture import HEIGHT_MM, Spectrum, power_law_noise
@@ -45,6 +46,7 @@ class Scene:
     position: Position
     lesions: Sequence[tuple[Lesion, float]]
     quantum_seed: list[int]
+    fault: Fault | None = None
 
 
 @dataclass
@@ -77,7 +79,12 @@ def expose(scene: Scene, white: Spectrum, ducts: Field, device: Device, shrink: 
     pitch = device.pitch_mm * shrink
     shape = (device.rows // shrink, device.columns // shrink)
     projection = Projection(
-        scene.breast, scene.view, scene.position, shape[0] * pitch, shape[1] * pitch
+        scene.breast,
+        scene.view,
+        scene.position,
+        shape[0] * pitch,
+        shape[1] * pitch,
+        nipple_in_profile=scene.fault is not Fault.NIPPLE_TURNED,
     )
     shapes = projection.shapes()
     coarse = max(1, int(TISSUE_MM / pitch + 1e-6))
@@ -87,6 +94,7 @@ def expose(scene: Scene, white: Spectrum, ducts: Field, device: Device, shrink: 
         _refine(exposure, coarse)
     for number, (lesion, size_mm) in enumerate(scene.lesions, start=1):
         _add_lesion(exposure, lesion, size_mm, number)
+    _add_fault(exposure, scene.fault)
     _add_quanta(exposure, scene.quantum_seed)
     return exposure
 
@@ -184,6 +192,16 @@ def _add_lesion(exposure: Exposure, lesion: Lesion, size_mm: float, number: int)
     added += CALCIUM_PER_MM * patch.calcium_mm[there]
     exposure.attenuation[here] += added * breast
     exposure.mask[here][patch.mask[there] & breast] = number
+
+
+def _add_fault(exposure: Exposure, fault: Fault | None) -> None:
+    box = exposure.box
+    if fault is Fault.SKIN_FOLD:
+        height = (np.arange(box.rows, dtype=np.float32)[:, None] + box.row + 0.5) * box.pitch_mm
+        added = fold(exposure.inside, height, exposure.projection.nipple[1])
+        exposure.attenuation += GLAND_OVER_FAT * added * (exposure.inside > 0)
+    elif fault is Fault.BLURRED:
+        exposure.attenuation = moved(exposure.attenuation, box.pitch_mm)
 
 
 def _add_quanta(exposure: Exposure, seed: list[int]) -> None:

@@ -15,5 +15,7 @@ class ProgrammeSettings:
     """Detector matrix divided by this, pixel spacing multiplied by it; 1 is the full detector."""
     cancer_share: float = 0.03
     """Share of women with a cancer found in or after one of their rounds; raise it for a small demo."""
+    lookalike_share: float = 0.0
+    """Share of women with a benign lesion that looks like a cancer and stays as it is: only a prior tells it from one."""
     workers: int = 0
     """Processes that write images; 0 takes one per core."""

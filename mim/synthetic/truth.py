@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mim.schemas.registry import MEANINGS
 from mim.schemas.table import Column, Schema, write_table, write_whole
-from mim.vocab import SCREENING_VIEWS, Laterality, Maker
+from mim.vocab import SCREENING_VIEWS, Criterion, Laterality, Maker, Quality
 
 TEXT = pa.string()
 NUMBER = pa.float64()
@@ -23,6 +24,7 @@ def _point(name: str, meaning: str) -> tuple[Column, ...]:
         Column(f"{name}_y", NUMBER, f"{meaning}: row of the stored image"),
         Column(f"{name}_x_mm", NUMBER, f"{meaning}: mm from the stored image's left edge"),
         Column(f"{name}_y_mm", NUMBER, f"{meaning}: mm from the stored image's upper edge"),
+        Column(f"{name}_visible", pa.bool_(), f"{meaning}: lies on the image"),
     )
 
 
@@ -44,6 +46,8 @@ TRUTH = Schema(
         *_point("nipple", "nipple"),
         *_point("pectoral_upper", "upper end of the pectoral line, MLO"),
         *_point("pectoral_lower", "lower end of the pectoral line, MLO"),
+        Column("grade", TEXT, "the grade that the image deserves", False, tuple(Quality)),
+        *(Column(name.value, pa.bool_(), MEANINGS[name]) for name in Criterion),
         Column("lesion_kinds", pa.list_(TEXT), "lesions shown, in the order of the mask", False),
         Column("lesion_malignant", pa.list_(pa.bool_()), "whether each is cancer", False),
         Column("lesion_sizes_mm", pa.list_(NUMBER), "largest diameter of each on the day", False),

@@ -10,6 +10,7 @@ from enum import IntEnum, StrEnum
 import numpy as np
 
 from mim.synthetic.anatomy import Breast, Position
+from mim.synthetic.faults import BEST_GRADE, Fault, fault_of, worse
 from mim.synthetic.lesions import CANCER_KINDS, Lesion, LesionKind, place_in
 from mim.synthetic.makers import SITES, Device, Site
 from mim.vocab import BREASTS, VIEW_SLOTS, Density, Laterality, Quality, View
@@ -37,6 +38,7 @@ class Stream(IntEnum):
     QUANTA = 10
     READERS = 11
     REPEAT = 12
+    LOOKALIKE = 13
 
 
 class Extra(StrEnum):
@@ -89,6 +91,7 @@ class Exam:
     density: dict[Laterality, Density]
     positions: dict[tuple[Laterality, View], Position]
     grades: dict[tuple[Laterality, View], Quality]
+    faults: dict[tuple[Laterality, View], Fault | None]
     extra: Extra | None
 
 
@@ -113,7 +116,9 @@ class _Life:
     days: dict[int, date] = field(default_factory=dict)
 
 
-def draw_woman(seed: int, number: int, rounds: int, cancer_share: float) -> Woman:
+def draw_woman(
+    seed: int, number: int, rounds: int, cancer_share: float, lookalike_share: float = 0.0
+) -> Woman:
     """Woman ``number`` (from 1) of the programme."""
     key = (seed, number)
     life = _life(key, rounds, cancer_share)
@@ -121,7 +126,8 @@ def draw_woman(seed: int, number: int, rounds: int, cancer_share: float) -> Woma
     cancer, tumour = _cancer(key, life, build, cancer_share)
     days = {r: d for r, d in life.days.items() if cancer is None or r <= cancer.found_by}
     exams = tuple(_exam(key, life, build, r, day) for r, day in sorted(days.items()))
-    lesions = [*_benign(key, build), *([tumour] if tumour else [])]
+    lesions = [*_benign(key, build), *_lookalike(key, build, lookalike_share)]
+    lesions += [tumour] if tumour else []
     return Woman(
         number,
         woman_id(number),
@@ -259,6 +265,20 @@ def _benign(key: tuple[int, int], build: _Build) -> list[Lesion]:
     return lesions
 
 
+def _lookalike(key: tuple[int, int], build: _Build, share: float) -> list[Lesion]:
+    """A benign lesion of a cancer's kind, size and contrast that does not grow."""
+    rng = np.random.default_rng([*key, Stream.LOOKALIKE])
+    if rng.random() >= share:
+        return []
+    side = BREASTS[int(rng.integers(2))]
+    size = float(np.clip(rng.lognormal(np.log(15), 0.3), 8, 25))
+    contrast = float(rng.uniform(1.7, 2.6))
+    kind = list(CANCER_KINDS)[int(rng.choice(len(CANCER_KINDS), p=list(CANCER_KINDS.values())))]
+    place = place_in(build.breasts[side], rng)
+    seed = (*key, int(Stream.LOOKALIKE), 1)
+    return [Lesion(side, kind, False, place, size, contrast, seed, FIRST_DAY)]
+
+
 _GRADES = {
     Quality.PERFECT: 0.12,
     Quality.GOOD: 0.55,
@@ -297,6 +317,7 @@ def _exam(key: tuple[int, int], life: _Life, build: _Build, number: int, day: da
     age = day.year - life.birth_year
     squeeze = float(np.clip(rng.normal(1, 0.04), 0.9, 1.1))
     drawn = {slot: draw_position(rng) for slot in VIEW_SLOTS}
+    faults = {slot: fault_of(key, number, *slot) for slot in VIEW_SLOTS}
     breasts, density = {}, {}
     for side in BREASTS:
         shape = build.breasts[side]
@@ -320,9 +341,14 @@ def _exam(key: tuple[int, int], life: _Life, build: _Build, number: int, day: da
         breasts,
         density,
         {slot: position for slot, (_, position) in drawn.items()},
-        {slot: grade for slot, (grade, _) in drawn.items()},
+        {slot: _graded(grade, faults[slot]) for slot, (grade, _) in drawn.items()},
+        faults,
         _extra(float(rng.random())),
     )
+
+
+def _graded(grade: Quality, fault: Fault | None) -> Quality:
+    return grade if fault is None else worse(grade, BEST_GRADE[fault])
 
 
 def _extra(drawn: float) -> Extra | None:
