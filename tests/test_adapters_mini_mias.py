@@ -54,6 +54,17 @@ def test_breasts_take_the_worst_finding_and_odd_numbers_are_left(source, tmp_pat
     ]
 
 
+def test_tissue_is_density_by_order(source, tmp_path):
+    info = source / "Info.txt"
+    info.write_text(info.read_text().replace("mdb144 F MISC M", "mdb144 G MISC M"))
+    density = read(source, tmp_path / "out").tables["density"]
+    rows = rows_of(density, "exam_id", "breast", "density")
+    assert [f"{exam[3:6]} {breast} {letter}" for exam, breast, letter in rows] == [
+        *("001 L b", "001 R b", "003 L c", "003 R c"),
+        *("059 L a", "143 L a", "143 R b", "215 R c"),
+    ]
+
+
 def test_films_keep_their_values_and_bear_side_view_and_spacing(source, tmp_path):
     adapted, _ = to_cohort(Dataset.mini_mias, source, tmp_path)
     for film in FILMS:
@@ -73,6 +84,19 @@ def test_the_cohort_has_an_exam_for_each_woman_with_films(source, tmp_path):
     assert exams["priors"].list.len().sum() == 0
     assert sorted(exams["right_cancer"]) == [False, False, True, True]
     assert exams["left_cancer"].null_count() == 1
+    density = pl.read_parquet(tmp_path / "cohort" / "density.parquet")
+    assert density["density"].value_counts().sort("density").rows() == [
+        ("a", 2),
+        ("b", 2),
+        ("c", 3),
+    ]
+    images = pl.read_parquet(tmp_path / "cohort" / "images.parquet")
+    assert set(images["spacing_mm"]) == {0.2}
+    # What the letters are is said wherever a figure of the data stands.
+    assert (
+        "F, G and D written as density a, b and c"
+        in (tmp_path / "adapted" / "registry" / "note.txt").read_text()
+    )
 
 
 def test_what_was_not_downloaded_is_counted(source, tmp_path):

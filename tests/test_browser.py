@@ -69,14 +69,14 @@ def number(text: str) -> int:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model's report, of scores made here."""
-    from test_evaluate_report import attrition_table, score_table
+    from test_evaluate_report import attrition_table, tables
 
     from mim.evaluate.report import write_report
     from mim.evaluate.settings import EvaluateSettings
 
     out = tmp_path_factory.mktemp("report")
     write_report(
-        score_table("test", 1),
+        tables("test", 1),
         out,
         EvaluateSettings(resamples=100),
         title="A report",

@@ -52,7 +52,7 @@ def test_demo_goes_all_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str
     said = capsys.readouterr().out
     assert "[9/9]" in said
     assert (out / "audit" / "index.html").is_file()
-    assert "breast-level AUC" in said
+    assert "AUC by breast" in said
     assert str(out / "report" / "index.html") in said
     assert (out / "report" / "index.html").is_file()
     assert (out / "bundle" / "bundle.json").is_file()

@@ -190,7 +190,7 @@ def test_two_rounds_with_a_cancer_in_the_second(tmp_path: Path) -> None:
     counts = json.loads((tmp_path / "cohort/cohort.json").read_text())["counts"]
     hologic = {name: count for name, count in counts["maker"]["hologic"].items() if count}
     found = {"screen-detected cancer, breasts": 1, "recalled without cancer, breasts": 1}
-    assert hologic == {"exams": 1, "women": 1, **found}
+    assert hologic == {"exams": 1, "women": 1, **found, "density, breasts": 2}
     assert (counts["all"]["exams"], counts["all"]["women"]) == (2, 1)
 
 
@@ -272,6 +272,15 @@ def test_density_alone_makes_a_cohort(tmp_path: Path) -> None:
     programme.others = {"density": [{"exam_id": "E1", "breast": "L", "density": "d"}]}
     programme.build(tmp_path)
     assert [row["density"] for row in cohort_exams(tmp_path).values()] == ["d"]
+
+
+def test_landmarks_alone_make_a_cohort(tmp_path: Path) -> None:
+    programme = Programme()
+    too_short(programme)
+    sop_uid = programme.images[0]["sop_uid"]
+    programme.others = {"landmarks": [{"sop_uid": sop_uid, "nipple_visible": False}]}
+    programme.build(tmp_path)
+    assert (tmp_path / "cohort/quality.parquet").exists()
 
 
 def test_risk_factors_and_mirai_csv_stand_where_they_are_wanted(tmp_path: Path) -> None:
@@ -461,12 +470,23 @@ def too_short(programme: Programme) -> None:
     programme.cancers = [{"woman_id": "W2", "diagnosis_date": ODD_DAY, "breast": "L"}]
 
 
+def labels_without_images(programme: Programme) -> None:
+    too_short(programme)
+    programme.exam("E2", "W1", SECOND)
+    programme.others = {
+        "density": [{"exam_id": "E2", "breast": "L", "density": "b"}],
+        "quality": [{"exam_id": "E2", "breast": "L", "view": "CC", "grade": "P"}],
+        "landmarks": [{"sop_uid": "9.9", "nipple_visible": True}],
+    }
+
+
 @pytest.mark.parametrize(
     ("plant", "words"),
     [
         (wrong_names, r"none of its 1 exams joins .* Accession Number.*leading zeros.*overrides"),
         (all_after_diagnosis, r"all after a diagnosis or without a usable image; compare"),
         (too_short, r"no exam .* known outcome.*interval_days=731; fill in women\.followup_end"),
+        (labels_without_images, r"no exam .* known outcome"),
     ],
 )
 def test_what_cannot_work_is_refused(

@@ -21,6 +21,8 @@ from mim.schemas.registry import REGISTRY
 
 EXAMS = "exam_id,woman_id,exam_date,study_uid,site\nE1,W1,2010-03-01,,north\nE2,W2,2011-04-02,,\n"
 CANCERS = "woman_id,diagnosis_date,breast,invasive,size_mm\nW1,2010-03-20,L,true,11.5\n"
+DENSITY = "exam_id,breast,density,percent\n"
+LANDMARKS = "sop_uid,nipple_x,nipple_y\n"
 
 
 def write(folder: Path, **tables: str) -> Path:
@@ -149,6 +151,41 @@ def test_what_is_ignored_is_named(tmp_path: Path) -> None:
             {"women": "woman_id,birth_year\nW1,1950.5\nW2,\n"},
             "women.csv: row 2, column 'birth_year' is not a whole number",
         ),
+        # Labels of breasts and images.
+        (
+            {"density": "exam_id,breast\nE1,L\n"},
+            "density.csv: has none of the columns density, percent; add one of them",
+        ),
+        (
+            {"density": "exam_id,breast,percentage\nE1,L,3\n"},
+            "density, percent; is 'percentage' one of them",
+        ),
+        ({"density": "exam_id,breast,percent\nE1,L,101\n"}, "'percent' is outside 0 to 100 per c"),
+        ({"density": "exam_id,breast,percent\nE1,L,10 %\n"}, "'percent' carries a unit; write the"),
+        ({"density": DENSITY + "E1,L,e,\n"}, "row 2, column 'density' is none of a, b, c, d"),
+        ({"density": DENSITY + "E1,L,a,\nE1,L,,5\n"}, "row 3, column 'exam_id, breast' repeats"),
+        ({"density": DENSITY + "E9,L,a,\n"}, "density.csv: row 2, column 'exam_id' is not in the"),
+        (
+            {"quality": "exam_id,breast,view\nE1,L,CC\n"},
+            "quality.csv: has none of the columns grade, nipple_in_profile, .*; add one of them",
+        ),
+        (
+            {"quality": "exam_id,breast,view,blurred\nE1,L,CC,maybe\n"},
+            "quality.csv: row 2, column 'blurred' is not true or false",
+        ),
+        ({"quality": "exam_id,breast,view,grade\nE1,L,ML,P\n"}, "'view' is none of CC, MLO"),
+        (
+            {"landmarks": LANDMARKS + "1.2,5,\n"},
+            "row 2, column 'nipple_y' is empty where 'nipple_x'",
+        ),
+        ({"landmarks": LANDMARKS + "1.2,5,6\n1.3,,6\n"}, "row 3, column 'nipple_x' is empty where"),
+        (
+            {"landmarks": "sop_uid,nipple_x\n1.2,5\n1.3,5\n"},
+            "row 2 and 1 more, column 'nipple_y' is empty where 'nipple_x' is not; fill in both",
+        ),
+        ({"landmarks": LANDMARKS + "1.2,5,here\n"}, r"^[^\n]*'nipple_y' is not a number[^\n]*$"),
+        ({"landmarks": LANDMARKS + "1.2,5,6\n1.2,5,6\n"}, "row 3, column 'sop_uid' repeats row 2"),
+        ({"landmarks": LANDMARKS + "?,5,6\n"}, "row 2, column 'sop_uid' is a word or sign for a"),
         # Files.
         ({"exams": EXAMS.replace(",", ";")}, "exams.csv: columns are separated by semicolons; w"),
         ({"exams": EXAMS.replace(",", "\t")}, "exams.csv: columns are separated by tabs; write"),
@@ -427,6 +464,16 @@ DECISIONS = "exam_id,recalled\n"
             {"exams": EXAMS + "E3,w1,2012-01-01,,\nE4,0W1,2012-01-01,,\nE5,W1.0,2012-01-01,,\n"},
             "exams.csv: row 2 and 3 more: woman_id is another's but for case or zeros",
         ),
+        ({"density": DENSITY + "E1,L,,\nE1,R,a,\n"}, "density.csv: row 2: says nothing; not used"),
+        (
+            {"quality": "exam_id,breast,view,grade,cut_off\nE1,L,CC,P,\nE1,R,CC,,\n"},
+            "quality.csv: row 3: says nothing; not used",
+        ),
+        ({"landmarks": LANDMARKS + "1.2,,\n"}, "landmarks.csv: row 2: says nothing; not used"),
+        (
+            {"landmarks": "sop_uid,nipple_x,nipple_y,nipple_visible\n1.2,5,6,false\n"},
+            "landmarks.csv: row 2: nipple has a place, but nipple_visible is false; place not used",
+        ),
     ],
 )
 def test_what_is_odd_is_noticed(tmp_path: Path, tables: dict[str, str], notice: str) -> None:
@@ -445,6 +492,8 @@ def test_what_is_odd_is_noticed(tmp_path: Path, tables: dict[str, str], notice: 
         {"readings": READINGS + "E1,a,L,2\nE1,b,R,1\n", "decisions": DECISIONS + "E2,false\n"},
         {"readings": READINGS + "E1,a,L,2\nE1,b,R,2\n", "decisions": DECISIONS + "E1,false\n"},
         {"readings": READINGS + "E1,a,L,2\nE1,b,R,2\n"},
+        {"density": DENSITY + "E1,L,,0\nE1,R,a,\n"},
+        {"landmarks": "sop_uid,nipple_x,nipple_y,nipple_visible\n1.2,5,6,\n1.3,,,false\n"},
     ],
 )
 def test_what_is_usual_is_not_noticed(tmp_path: Path, tables: dict[str, str]) -> None:
@@ -538,6 +587,15 @@ def test_whole_numbers_may_carry_a_point(tmp_path: Path) -> None:
     """As pandas writes a column of whole numbers with gaps."""
     women = "woman_id,birth_year\nW1,1950.0\nW2,\n"
     assert read_registry(write(tmp_path, women=women)).women["birth_year"].to_list() == [1950, None]
+
+
+def test_percent_density_as_shares_is_seen_in_many_numbers(tmp_path: Path) -> None:
+    exams = exams_on([date(2010, 3, 1)] * 20)
+    shares = [f"E{n},L,,{n / 20}" for n in range(1, 21)]
+    with pytest.raises(InputError, match=r"density\.csv: column 'percent' looks like shares of 1"):
+        read_registry(write(tmp_path, exams=exams, density=DENSITY + "\n".join(shares)))
+    for fine in ([*shares[1:], "E1,L,,1.5"], shares[:19]):
+        read_registry(write(tmp_path, exams=exams, density=DENSITY + "\n".join(fine)))
 
 
 def test_the_page_names_every_table_and_column() -> None:

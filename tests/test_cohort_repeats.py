@@ -83,7 +83,10 @@ def test_what_was_said_of_the_repeats_is_united() -> None:
                 {"exam_id": "a", "consensus": True, "recalled": False},
                 {"exam_id": "b", "consensus": None, "recalled": True},
             ],
-            density=[{"exam_id": e, "breast": "L", "density": d} for e, d in ("bd", "ac")],
+            density=[
+                {"exam_id": "b", "breast": "L", "density": "d", "percent": 50.0},
+                {"exam_id": "a", "breast": "L", "density": "c", "percent": None},
+            ],
             quality=[
                 {"exam_id": "b", "breast": "L", "view": "CC", "grade": "I"},
                 {"exam_id": "a", "breast": "L", "view": "CC", "grade": "G"},
@@ -108,8 +111,9 @@ def test_what_was_said_of_the_repeats_is_united() -> None:
         ("later", "r1", "L", 5),
     ]
     assert rows(merged.decisions.select("exam_id", "consensus", "recalled")) == [("a", True, True)]
-    assert rows(merged.density) == [("a", "L", "c")]
-    assert rows(merged.quality) == [("a", "L", "CC", "G"), ("a", "L", "MLO", "P")]
+    assert rows(merged.density) == [("a", "L", "c", 50.0)]
+    grades = merged.quality.select("exam_id", "breast", "view", "grade")
+    assert rows(grades) == [("a", "L", "CC", "G"), ("a", "L", "MLO", "P")]
     [outcome] = merged.outcomes.to_dicts()
     assert (outcome["exam_id"], outcome["outcome"]) == ("a", "cancer")
     assert (outcome["years_to_cancer"], outcome["years_followed"]) == (0.1, None)

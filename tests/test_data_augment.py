@@ -1,41 +1,326 @@
-"""Augmentation changes images, and only as it says."""
+"""Augmentation changes images, and only as it says; the device does as the CPU does."""
+
+from dataclasses import replace
 
 import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 
-from mim.data.augment import make_augment
+from mim.data.augment import (
+    KNOTS,
+    LINE,
+    STILL,
+    Changes,
+    augmented_versions,
+    change_batch,
+    change_image,
+    draw_changes,
+    draw_swap,
+    move_landmarks,
+    move_points,
+)
 from mim.data.settings import AugmentSettings
 
+HEIGHT, WIDTH, ASPECT = 96, 48, 2.0
+ALWAYS = AugmentSettings(probability=1.0)
+NOTHING = AugmentSettings(1.0, 1.0, *[0.0] * 10)
 
-def image() -> np.ndarray:
+
+def breast() -> np.ndarray:
+    """Texture of 12 bits in 16 on the chest wall, a third of the image black."""
     random = np.random.default_rng(0)
-    picture = np.zeros((96, 48), np.uint16)
-    picture[20:80, :30] = random.integers(20000, 50000, (60, 30))
+    picture = np.zeros((HEIGHT, WIDTH), np.uint16)
+    picture[6:90, :34] = random.integers(1000, 3000, (84, 34)) << 4
     return picture
 
 
-def test_the_same_seed_changes_alike_and_another_otherwise():
-    augment = make_augment(AugmentSettings(probability=1.0))
-    other = make_augment(AugmentSettings(probability=1.0))
-    np.testing.assert_array_equal(augment(image(), 5), other(image(), 5))
-    assert (augment(image(), 5) != augment(image(), 6)).any()
+def changes_of_one(**changed) -> Changes:
+    nothing = {"move": STILL, "curve": LINE, "noise_seed": np.int64(1)}
+    nothing |= {"noise": np.float32(0), "blur": np.float32(0), "resolution": np.float32(1)}
+    return Changes(**(nothing | {"cutout": np.zeros(4, np.float32)} | changed))
 
 
-def test_sixteen_bits_stay_sixteen():
-    changed = make_augment(AugmentSettings(probability=1.0))(image(), 1)
-    assert changed.dtype == np.uint16
-    assert changed.shape == (96, 48)
-    assert len(np.unique(changed)) > 1000
+def on_cpu(image: np.ndarray, changes: Changes) -> np.ndarray:
+    out = np.full_like(image, 7)
+    change_image(image, changes, out)
+    return out
 
 
-def test_black_background_stays_black():
-    settings = AugmentSettings(0, 0, 0, brightness=0.3, contrast=0.3, probability=1.0)
-    augment = make_augment(settings)
-    for seed in range(5):
-        changed = augment(image(), seed)
-        assert not changed[image() == 0].any()
-        assert (changed != image()).any()
+def on_device(image: np.ndarray, changes: Changes) -> np.ndarray:
+    tensors = Changes(*(torch.from_numpy(np.asarray(part))[None] for part in changes))
+    present = torch.ones(1, dtype=torch.bool)
+    return change_batch(torch.from_numpy(image)[None, None], present, tensors)[0, 0].numpy()
 
 
-def test_nothing_to_change_changes_nothing():
-    augment = make_augment(AugmentSettings(0, 0, 0, 0, 0, probability=1.0))
-    np.testing.assert_array_equal(augment(image(), 1), image())
+both = pytest.mark.parametrize("change", [on_cpu, on_device])
+
+
+def one_of(drawn: Changes, time: int, view: int) -> Changes:
+    return Changes(*(part[time, view] for part in drawn))
+
+
+def test_the_same_seed_draws_alike_and_another_otherwise():
+    one, same, other = (draw_changes(ALWAYS, seed, 2, ASPECT) for seed in (5, 5, 6))
+    for part, again, another in zip(one, same, other, strict=True):
+        np.testing.assert_array_equal(part, again)
+        assert (part != another).any()
+
+
+@both
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(change):
+    first, second = (one_of(draw_changes(ALWAYS, seed, 1, ASPECT), 0, 0) for seed in (5, 6))
+    np.testing.assert_array_equal(change(breast(), first), change(breast(), first))
+    assert (change(breast(), first) != change(breast(), second)).mean() > 0.3
+
+
+@both
+@pytest.mark.parametrize("settings", [replace(ALWAYS, probability=0.0), NOTHING])
+def test_nothing_asked_for_leaves_the_bytes_as_they_are(change, settings):
+    for seed in range(3):
+        changes = one_of(draw_changes(settings, seed, 1, ASPECT), 0, 0)
+        np.testing.assert_array_equal(change(breast(), changes), breast())
+
+
+def test_the_share_of_changed_images_is_the_probability():
+    settings = AugmentSettings(probability=0.3)
+    moves = np.stack([draw_changes(settings, seed, 1, ASPECT).move[0] for seed in range(300)])
+    changed = (moves != STILL).any((2, 3))
+    assert changed.mean() == pytest.approx(0.3, abs=0.05)
+    of_exams = changed.any(axis=1).mean()
+    assert of_exams == pytest.approx(1 - 0.7**4, abs=0.08), "views are changed by themselves"
+
+
+def test_a_setting_changes_its_own_change_only():
+    before = draw_changes(ALWAYS, 3, 2, ASPECT)
+    after = draw_changes(replace(ALWAYS, blur=0.0, noise=0.5, scale=0.3), 3, 2, ASPECT)
+    assert {
+        name for name in Changes._fields if (getattr(before, name) != getattr(after, name)).any()
+    } == {"blur", "noise", "move"}
+
+
+def test_priors_are_moved_as_the_exam_but_shaded_by_themselves():
+    together = draw_changes(AugmentSettings(), 3, 3, ASPECT)
+    assert (together.move == together.move[:1]).all()
+    assert (together.move[0, 0] != together.move[0, 1]).any()
+    assert (together.curve[0] != together.curve[1]).any()
+    apart = draw_changes(AugmentSettings(same_for_priors=False), 3, 3, ASPECT)
+    assert (apart.move[0] != apart.move[1]).any()
+
+
+def test_sides_are_swapped_as_often_as_asked():
+    swaps = [draw_swap(AugmentSettings(swap_sides=0.25), seed) for seed in range(500)]
+    assert np.mean(swaps) == pytest.approx(0.25, abs=0.06)
+    drawn = [draw_changes(AugmentSettings(), seed, 1, ASPECT).move[0, 0] for seed in range(500)]
+    changed = (np.stack(drawn) != STILL).any((1, 2))
+    assert abs(np.corrcoef(swaps, changed)[0, 1]) < 0.15, "a swap says nothing of the rest"
+
+
+@examples(max_examples=40)
+@given(
+    st.integers(0, 2**31),
+    st.floats(0, 2),
+    st.floats(0, 2),
+    st.floats(0, 2),
+)
+def test_curves_rise_from_black_to_white(seed, brightness, contrast, curve):
+    settings = replace(ALWAYS, brightness=brightness, contrast=contrast, curve=curve)
+    curves = draw_changes(settings, seed, 1, ASPECT).curve
+    assert curves.shape[-1] == KNOTS
+    assert (curves[..., 0] == 0).all()
+    np.testing.assert_allclose(curves[..., -1], 1, atol=1e-6)
+    assert (np.diff(curves) > 0).all()
+
+
+@examples(max_examples=40)
+@given(st.integers(0, 2**31), st.floats(0, 45), st.floats(0, 0.3), st.floats(0, 0.5))
+def test_moves_keep_the_chest_wall_upright_and_covered(seed, degrees, shift, scale):
+    settings = replace(ALWAYS, rotation_degrees=degrees, shift=shift, scale=scale)
+    for move in draw_changes(settings, seed, 1, ASPECT).move[0]:
+        wall = move_points(np.array([[0, 0], [0, 0.5], [0, 1]], np.float32), move)
+        assert np.ptp(wall[:, 0]) < 1e-6
+        assert wall[0, 0] <= 0, "no gap between the image's edge and the breast"
+        assert wall[0, 1] < wall[1, 1] < wall[2, 1], "never upside down"
+        assert move[0, 0] > 0, "never mirrored"
+        # A step of a pixel away from the wall rises or falls by the tangent of the angle.
+        assert abs(move[1, 0] / move[0, 0]) * ASPECT <= np.tan(np.radians(degrees)) + 1e-6
+
+
+def middle_of(image: np.ndarray) -> np.ndarray:
+    """The centre of brightness, in shares."""
+    weights = image.astype(np.float64)
+    rows, columns = np.indices(image.shape)
+    down = (weights * (rows + 0.5)).sum() / weights.sum() / image.shape[0]
+    across = (weights * (columns + 0.5)).sum() / weights.sum() / image.shape[1]
+    return np.array([across, down])
+
+
+@both
+@pytest.mark.parametrize("seed", range(4))
+def test_a_bright_dot_lands_where_points_do(change, seed):
+    random = np.random.default_rng(seed)
+    turn = random.uniform(-0.3, 0.3)
+    linear = random.uniform(0.8, 1.2) * np.array(
+        [[np.cos(turn), -2 * np.sin(turn)], [np.sin(turn) / 2, np.cos(turn)]]
+    )
+    middle = np.array([0.5, 0.5])
+    start = middle - linear @ middle + random.uniform(-0.1, 0.1, 2)
+    move = np.column_stack([linear, start]).astype(np.float32)
+    dot = np.zeros((2 * HEIGHT, 2 * WIDTH))
+    dot[80, 55] = 4e6
+    dot = gaussian_filter(dot, 2).astype(np.uint16)
+    point = middle_of(dot)[None].astype(np.float32)
+    there = middle_of(change(dot, changes_of_one(move=move)))
+    off = (there - move_points(point, move)[0]) * (dot.shape[1], dot.shape[0])
+    assert np.abs(off).max() < 0.02, "pixels"
+
+
+@both
+def test_a_large_image_that_stays_in_place_keeps_its_bytes(change):
+    image = np.random.default_rng(1).choice(np.array([0, 65520], np.uint16), (1500, 700))
+    cutout = np.array([0, 0, 0.1, 0.1], np.float32)
+    changed = change(image, changes_of_one(cutout=cutout))
+    np.testing.assert_array_equal(changed[150:], image[150:])
+
+
+@both
+def test_black_background_stays_black(change):
+    strong = replace(ALWAYS, rotation_degrees=0, shift=0, scale=0, noise=0.2, blur=3, curve=0.5)
+    for seed in range(8):
+        changes = one_of(draw_changes(strong, seed, 1, ASPECT), 0, 0)
+        changed = change(breast(), changes)
+        assert not changed[breast() == 0].any()
+        assert (changed != breast()).any()
+
+
+def test_the_device_does_as_the_cpu_does_but_for_the_noise():
+    smooth = gaussian_filter(np.random.default_rng(1).integers(0, 65520, (HEIGHT, WIDTH)), 1.5)
+    smooth = smooth.astype(np.uint16)
+    smooth[:20, 30:] = 0
+    for seed in range(6):
+        drawn = draw_changes(replace(ALWAYS, noise=0.0, blur=1.5, resolution=0.5), seed, 1, ASPECT)
+        for view in range(4):
+            changes = one_of(drawn, 0, view)
+            cpu, device = on_cpu(smooth, changes), on_device(smooth, changes)
+            apart = np.abs(cpu.astype(int) - device)
+            assert apart.max() <= 16, "one of 12 bits"
+            assert apart.mean() < 0.5
+
+
+@both
+def test_noise_has_its_strength_and_its_seed(change):
+    grey = np.full((HEIGHT, WIDTH), 30000, np.uint16)
+    grey[:, 40:] = 0
+    one, same, other = (
+        change(grey, changes_of_one(noise=np.float32(0.02), noise_seed=np.int64(seed)))
+        for seed in (4, 4, 4000)
+    )
+    added = one[:, :40].astype(float) - 30000
+    assert added.std() == pytest.approx(0.02 * 65536, rel=0.05)
+    assert abs(added.mean()) < 4 * 0.02 * 65536 / 60
+    np.testing.assert_array_equal(one, same)
+    between = np.corrcoef(one[:, :40].ravel(), other[:, :40].ravel())[0, 1]
+    assert abs(between) < 0.1
+
+
+@both
+def test_a_curve_gives_each_grey_level_its_own(change):
+    levels = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    curve = draw_changes(ALWAYS, 2, 1, ASPECT).curve[0, 1]
+    expected = np.interp(levels / 65536, np.linspace(0, 1, KNOTS), curve) * 65536
+    changed = change(levels, changes_of_one(curve=curve)).astype(float)
+    assert np.abs(changed - expected.clip(max=65535)).max() <= 0.52
+    assert changed[0, 0] == 0
+
+
+@both
+@pytest.mark.parametrize("sigma", [0.3, 0.7, 2.0])
+def test_blur_is_the_normal_one(change, sigma):
+    image = breast()
+    reach = np.ceil(3 * sigma)
+    expected = gaussian_filter(image.astype(float), sigma, mode="mirror", radius=int(reach))
+    changed = change(image, changes_of_one(blur=np.float32(sigma)))
+    assert np.abs(changed - np.where(image > 0, expected, 0)).max() <= 1
+
+
+@both
+def test_loss_of_resolution_takes_what_is_fine_and_leaves_what_is_coarse(change):
+    rows = np.arange(HEIGHT)[:, None]
+    coarse = (30000 + 10000 * np.sin(rows / 12) + np.zeros((1, WIDTH))).astype(np.uint16)
+    fine = (30000 + 10000 * (-1.0) ** rows + np.zeros((1, WIDTH))).astype(np.uint16)
+    half = changes_of_one(resolution=np.float32(0.5))
+    assert np.abs(change(coarse, half).astype(int) - coarse)[2:-2].max() < 150
+    assert np.ptp(change(fine, half)[2:-2].astype(int)) < 10
+
+
+@both
+def test_a_cut_out_is_a_black_square_within_the_image(change):
+    image = np.full((HEIGHT, WIDTH), 9000, np.uint16)
+    cutout = np.array([0.25, 0.5, 0.125, 0.25], np.float32)
+    expected = image.copy()
+    expected[24:36, 24:36] = 0
+    np.testing.assert_array_equal(change(image, changes_of_one(cutout=cutout)), expected)
+    corner = changes_of_one(cutout=np.array([-0.1, -0.1, 0.2, 0.4], np.float32))
+    assert (change(image, corner) == 0).sum() == round(0.1 * HEIGHT) * round(0.3 * WIDTH)
+
+
+def test_cut_outs_are_square_in_pixels():
+    drawn = draw_changes(ALWAYS, 1, 5, 1.5).cutout
+    np.testing.assert_allclose(drawn[..., 3], 1.5 * drawn[..., 2], rtol=1e-6)
+    assert 0 < drawn[..., 2].max() <= ALWAYS.cutout
+
+
+def test_the_pectoral_line_is_cut_where_it_leaves_the_image():
+    landmarks = np.array([[0.8, 0.5], [0.5, 0.0], [0.0, 0.6]], np.float32)
+    into = np.array([[1, 0, -0.1], [0, 1, -0.12]], np.float32)
+    nipple, upper, lower = move_landmarks(landmarks, into)
+    np.testing.assert_allclose(nipple, [0.7, 0.38], atol=1e-6)
+    # The line's slope is -1.2: where it now meets the upper edge, and the chest wall.
+    np.testing.assert_allclose(upper, [0.3, 0.0], atol=1e-6)
+    np.testing.assert_allclose(lower, [0.0, 0.36], atol=1e-6)
+    still = move_landmarks(landmarks, STILL)
+    np.testing.assert_allclose(still, landmarks, atol=1e-6)
+    unknown = np.where(np.arange(3)[:, None] == 1, np.nan, landmarks).astype(np.float32)
+    np.testing.assert_allclose(move_landmarks(unknown, into)[2], [-0.1, 0.48], atol=1e-6)
+
+
+def test_a_batch_changes_present_images_each_in_its_own_way():
+    drawn = draw_changes(replace(ALWAYS, noise=0.0), 1, 3, ASPECT)
+    images = np.stack([[[breast()]] * 4] * 3)[None]
+    present = np.ones((1, 3, 4), bool)
+    present[0, 1, 2] = False
+    changed = change_batch(
+        torch.from_numpy(images),
+        torch.from_numpy(present),
+        Changes(*(torch.from_numpy(part)[None] for part in drawn)),
+    ).numpy()
+    np.testing.assert_array_equal(changed[0, 1, 2, 0], breast())
+    for time, view in ((0, 0), (2, 3)):
+        alone = on_device(breast(), one_of(drawn, time, view))
+        np.testing.assert_array_equal(changed[0, time, view, 0], alone)
+    assert (images == breast()).all(), "what came in is as it was"
+
+
+def test_versions_begin_with_the_image_itself():
+    landmarks = np.array([[0.7, 0.5], [np.nan, np.nan], [np.nan, np.nan]], np.float32)
+    versions, points = augmented_versions(breast(), landmarks, AugmentSettings(), 1, 6)
+    assert versions.shape == (7, HEIGHT, WIDTH)
+    np.testing.assert_array_equal(versions[0], breast())
+    assert all((version != breast()).any() for version in versions[1:])
+    np.testing.assert_array_equal(points[0], landmarks)
+    assert len(np.unique(points[:, 0, 0])) == 7
+
+
+@pytest.mark.gpu
+def test_a_gpu_does_as_the_cpu_does():
+    drawn = draw_changes(replace(ALWAYS, noise=0.0), 1, 3, ASPECT)
+    images = torch.from_numpy(np.stack([[[breast()]] * 4] * 3)[None])
+    present = torch.ones(1, 3, 4, dtype=torch.bool)
+    changes = Changes(*(torch.from_numpy(part)[None] for part in drawn))
+    there = change_batch(images.cuda(), present.cuda(), Changes(*(p.cuda() for p in changes)))
+    apart = there.cpu().int() - change_batch(images, present, changes).int()
+    assert apart.abs().max() <= 64
+    assert apart.abs().float().mean() < 1

@@ -1,46 +1,77 @@
-"""Batches say what is there: slots, priors, months, labels and masks."""
+"""Batches say what is there: slots, priors, months, labels and masks, also after augmentation."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
 
+from mim.data.augment import change_batch
 from mim.data.cache import Cache
 from mim.data.datamodule import ExamData
-from mim.data.dataset import ExamDataset, Exams
+from mim.data.dataset import ExamDataset
+from mim.data.exams import Exams
 from mim.data.sampler import Draw
-from mim.data.settings import DataSettings
+from mim.data.settings import AugmentSettings, DataSettings, Place
 from mim.errors import InputError
-from mim.vocab import VIEW_SLOTS, Split
+from mim.image.alignment import align_prior
+from mim.model.settings import DensitySettings, QualitySettings, RiskSettings, TaskSettings
+from mim.vocab import VIEW_SLOTS, Landmark, Split, Task
+
+STILL = AugmentSettings(probability=0.0, swap_sides=0.0)
+OTHER_SIDE = [2, 3, 0, 1]
 
 
-def dataset(cohort, cache, times=2):
-    opened = Cache(cache)
-    everyone = Exams(cohort, opened)
-    return ExamDataset(list(everyone), everyone, opened, times, augment=None), opened
+@pytest.fixture(scope="module")
+def opened(cache):
+    return Cache(cache)
 
 
-def test_images_stand_in_their_slots_and_times(cohort, cache):
-    exams, opened = dataset(cohort, cache)
+@pytest.fixture(scope="module")
+def everyone(cohort, opened):
+    return Exams(cohort, opened)
+
+
+@pytest.fixture
+def make(everyone, opened):
+    """A dataset of all exams."""
+
+    def made(times=2, augment=None, **others) -> ExamDataset:
+        return ExamDataset(
+            np.arange(len(everyone)), everyone, opened, times, augment=augment, **others
+        )
+
+    return made
+
+
+def everything(exams, seed=0):
+    return exams[[Draw(place, seed) for place in range(len(exams))]]
+
+
+def pixels(batch):
+    return batch.images.numpy()[:, :, :, 0]
+
+
+def test_images_stand_in_their_slots_and_times(cohort, opened, everyone, make):
     table = pl.read_parquet(cohort / "images.parquet")
     images = {
         (row["exam"], row["laterality"], row["view"]): row["image"]
         for row in table.rows(named=True)
     }
-    rows = {row["exam"]: row for row in pl.read_parquet(cohort / "exams.parquet").rows(named=True)}
-    batch = exams[[Draw(place, 0) for place in range(len(exams))]]
+    batch = everything(make())
+    assert batch.exam.tolist() == list(range(len(everyone)))
+    assert batch.changes is None
     seen_priors = 0
-    for place, exam in enumerate(exams.exams):
-        row = rows[exam.exam]
-        timeline = [exam.exam, *row["priors"]][:2]
+    for place, row in enumerate(everyone.table.to_pylist()):
+        timeline = [row["exam"], *row["priors"]][:2]
         for time, name in enumerate(timeline):
             for slot, (side, view) in enumerate(VIEW_SLOTS):
                 image = images.get((name, side, view))
                 assert bool(batch.present[place, time, slot]) is (image is not None)
                 wanted = opened.read(image) if image else np.zeros((64, 32), np.uint16)
-                np.testing.assert_array_equal(batch.images[place, time, slot, 0].numpy(), wanted)
+                np.testing.assert_array_equal(pixels(batch)[place, time, slot], wanted)
         if row["priors"]:
             seen_priors += 1
             assert batch.months[place, 1] == np.float32(row["months_before"][0])
@@ -51,76 +82,223 @@ def test_images_stand_in_their_slots_and_times(cohort, cache):
     assert seen_priors > 2
 
 
-def test_labels_are_the_cohorts_and_unknown_is_masked(cohort, cache, tmp_path):
-    exams, _ = dataset(cohort, cache)
-    batch = exams[[Draw(place, 0) for place in range(len(exams))]]
-    assert batch.cancer.any()
-    for place, exam in enumerate(exams.exams):
-        for breast in range(2):
-            seen = bool(batch.present[place, 0, 2 * breast : 2 * breast + 2].any())
-            known = exam.cancer[breast] is not None and seen
-            assert bool(batch.known[place, breast]) is known
-            assert bool(batch.cancer[place, breast]) is bool(exam.cancer[breast])
+def test_absent_images_are_black_in_used_memory_too(make):
+    exams = make(times=3)
+    draws = [Draw(place, 0) for place in range(len(exams))]
+    memory = np.full(exams.shape(len(draws)), 9, np.uint16)
+    batch, jobs = exams.begin(draws, memory)
+    for job in jobs:
+        job()
+    assert not batch.present.all()
+    assert not memory[~batch.present.numpy()].any()
 
 
-def test_an_exam_whose_images_are_all_lost_is_counted_and_left_out(cohort, cache):
-    exams = Exams(cohort, Cache(cache))
-    everyone = list(exams)
-    assert exams.without_image == 0
-
-    class Without(Cache):
-        def __contains__(self, image: str) -> bool:
-            return image not in everyone[0].slots and super().__contains__(image)
-
-    fewer = Exams(cohort, Without(cache))
-    assert fewer.without_image == 1
-    assert fewer.get(everyone[0].exam) is None
+def test_labels_are_those_of_the_exams(everyone, make):
+    exams = make()
+    batch = exams[[Draw(7, 0), Draw(2, 0)]]
+    for part, known in zip(batch.labels, everyone.labels, strict=True):
+        np.testing.assert_array_equal(part.numpy(), known[[7, 2]])
 
 
-def test_batches_have_the_documented_types(cohort, cache):
-    exams, _ = dataset(cohort, cache, times=3)
-    batch = exams[[Draw(0, 0), Draw(1, 0)]]
+def test_batches_have_the_documented_types(make):
+    batch = make(times=3)[[Draw(0, 0), Draw(1, 0)]]
     assert batch.images.shape == (2, 3, 4, 1, 64, 32)
     assert batch.images.dtype == torch.uint16
     assert (batch.present.dtype, batch.months.dtype) == (torch.bool, torch.float32)
+    assert (batch.exam.dtype, batch.labels.density.dtype) == (torch.int64, torch.int64)
+    assert {part.dtype for part in batch.labels} == {torch.float32, torch.int64}
 
 
-def test_priors_are_hidden_as_often_as_told_and_by_the_draws_seed(cohort, cache):
-    _, opened = dataset(cohort, cache)
-    everyone = Exams(cohort, opened)
-    with_prior = [exam for exam in everyone if exam.priors][:1]
-    exams = ExamDataset(with_prior, everyone, opened, 2, augment=None, drop_priors=0.5)
-    draws = [Draw(0, seed) for seed in range(200)]
-    shown = exams[draws].present[:, 1].any(-1)
+def test_priors_are_hidden_as_often_as_told_and_by_the_draws_seed(everyone, make):
+    place = int(np.flatnonzero(everyone.priors[:, 0] >= 0)[0])
+    exams = make(drop_priors=0.5)
+    draws = [Draw(place, seed) for seed in range(200)]
+    batch = exams[draws]
+    shown = batch.present[:, 1].any(-1)
     assert 70 < int(shown.sum()) < 130
     assert torch.equal(shown, exams[draws].present[:, 1].any(-1))
-    assert exams[draws].present[:, 0].any(-1).all(), "the exam itself is never hidden"
+    assert torch.equal(shown, batch.months[:, 1] > 0)
+    assert batch.present[:, 0].any(-1).all(), "the exam itself is never hidden"
+
+
+def test_a_mirrored_woman_has_her_sides_images_and_labels_swapped(everyone, make):
+    plain = everything(make())
+    swapped = everything(make(augment=replace(STILL, swap_sides=1.0)))
+    assert torch.equal(swapped.images, plain.images[:, :, OTHER_SIDE])
+    assert torch.equal(swapped.present, plain.present[:, :, OTHER_SIDE])
+    for name, part in swapped.labels._asdict().items():
+        before = getattr(plain.labels, name).numpy()
+        order = OTHER_SIDE if before.shape[1] == 4 else [1, 0]
+        np.testing.assert_array_equal(part.numpy(), before[:, order])
+    assert not torch.equal(swapped.labels.cancer.nan_to_num(), plain.labels.cancer.nan_to_num())
+
+
+def marked(everyone, place):
+    """The exams with a nipple marked in the middle of every view of one."""
+    labels = everyone.labels
+    points = np.full(labels.landmarks.shape, np.nan, np.float32)
+    points[place, :, list(Landmark).index(Landmark.NIPPLE)] = 0.5
+    labels = labels._replace(landmarks=points, visible=(points[..., 0] > 0).astype(np.float32))
+    other = object.__new__(Exams)
+    other.__dict__ |= everyone.__dict__ | {"labels": labels}
+    return other
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_landmarks_move_with_the_pixels(everyone, opened, seed):
+    """The brightest spot of a planted image is where its landmark is."""
+
+    class Planted(Cache):
+        def read(self, image, pixels=None):
+            pixels[...] = 1000
+            pixels[28:36, 12:20] = 60000  # around the middle of 64 x 32
+            return pixels
+
+    geometry = AugmentSettings(
+        **{"probability": 1.0, "brightness": 0.0, "contrast": 0.0, "curve": 0.0, "noise": 0.0},
+        **{"blur": 0.0, "resolution": 0.0, "cutout": 0.0, "rotation_degrees": 25.0, "shift": 0.2},
+    )
+    planted = ExamDataset(
+        np.array([3]), marked(everyone, 3), Planted(opened.folder), 1, augment=geometry
+    )
+    batch = planted[[Draw(0, seed)]]
+    rows, columns = np.indices((64, 32))
+    for view in np.flatnonzero(batch.present[0, 0]):
+        spot = pixels(batch)[0, 0, view].astype(float) * (pixels(batch)[0, 0, view] > 30000)
+        found = np.array([(columns * spot).sum(), (rows * spot).sum()]) / spot.sum()
+        point = batch.labels.landmarks[0, view, 0].numpy()
+        np.testing.assert_allclose(point * (32, 64) - 0.5, found, atol=0.7)
+        assert np.abs(point - 0.5).max() > 0.005, "it has moved"
+
+
+def test_a_landmark_moved_off_the_image_is_unknown(everyone, opened):
+    far = replace(STILL, probability=1.0, shift=0.9, scale=0.0, rotation_degrees=0.0)
+    exams = ExamDataset(np.array([3]), marked(everyone, 3), opened, 1, augment=far)
+    labels = exams[[Draw(0, seed) for seed in range(20)]].labels
+    gone = labels.landmarks[..., 0, :].isnan().any(-1)
+    assert gone.any()
+    assert not gone.all()
+    assert torch.equal(gone, labels.visible[..., 0].isnan())
+
+
+def test_changes_for_the_device_are_those_that_the_cpu_makes(make):
+    augment = AugmentSettings(probability=1.0, noise=0.0)
+    changed = everything(make(augment=augment))
+    left = everything(make(augment=replace(augment, where=Place.device)))
+    assert changed.changes is None
+    assert torch.equal(left.images, everything(make(augment=STILL)).images) is False, "swapped"
+    on_device = change_batch(left.images, left.present, left.changes)
+    apart = np.abs(on_device.numpy().astype(int) - changed.images.numpy().astype(int))
+    assert np.percentile(apart, 99) < 500
+    for one, other in zip(changed.labels, left.labels, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def test_priors_are_aligned_before_anything_else_is_changed(everyone, make):
+    plain, aligned = everything(make()), everything(make(align_priors=True))
+    both = (plain.present[:, 0] & plain.present[:, 1]).numpy()
+    before, after = pixels(plain), pixels(aligned)
+    np.testing.assert_array_equal(after[:, 0], before[:, 0])
+    for place, view in zip(*both.nonzero(), strict=True):
+        wanted = align_prior(before[place, 1, view], before[place, 0, view])
+        np.testing.assert_array_equal(after[place, 1, view], wanted)
+    assert (after[:, 1] != before[:, 1]).any()
+    changed = everything(make(align_priors=True, augment=STILL))
+    np.testing.assert_array_equal(pixels(changed), after)
+
+
+def learnt(*tasks):
+    settings = TaskSettings()
+    for task in Task:
+        getattr(settings, task).learn = task in tasks
+    return settings
+
+
+@pytest.fixture
+def copied(cohort, tmp_path):
+    shutil.copytree(cohort, tmp_path / "cohort")
+    for name in ("density", "quality"):
+        (tmp_path / "cohort" / f"{name}.parquet").unlink(missing_ok=True)
+    return tmp_path / "cohort"
 
 
 @pytest.mark.parametrize(("cancer", "kind"), [(False, "with"), (True, "without")])
-def test_a_cohort_that_teaches_nothing_is_refused(cohort, cache, tmp_path, cancer, kind):
-    shutil.copytree(cohort, tmp_path / "cohort")
-    exams = pl.read_parquet(cohort / "exams.parquet")
+def test_a_cohort_that_teaches_nothing_is_refused(copied, cache, cancer, kind):
+    exams = pl.read_parquet(copied / "exams.parquet")
     one_kind = exams.with_columns(left_cancer=pl.lit(cancer), right_cancer=pl.lit(cancer))
-    one_kind.write_parquet(tmp_path / "cohort" / "exams.parquet")
+    one_kind.write_parquet(copied / "exams.parquet")
     with pytest.raises(InputError, match=f"no training breast {kind} cancer"):
-        ExamData(tmp_path / "cohort", cache, DataSettings(), seed=1)
+        ExamData(copied, cache, DataSettings(), learnt(Task.CANCER), seed=1)
 
 
-def test_unused_exams_are_seen_as_priors_only(cohort, cache, tmp_path):
+@pytest.mark.parametrize("task", [Task.RISK, Task.DENSITY, Task.QUALITY])
+def test_a_task_without_labels_names_the_table_that_lacks(copied, cache, task):
+    exams = pl.read_parquet(copied / "exams.parquet")
+    times = [
+        f"{side}_years_{what}" for side in ("left", "right") for what in ("to_cancer", "followed")
+    ]
+    nothing = pl.lit(None)
+    exams.with_columns(
+        density=nothing.cast(pl.String), **dict.fromkeys(times, nothing.cast(pl.Float64))
+    ).write_parquet(copied / "exams.parquet")
+    with pytest.raises(InputError, match=rf"'{task}'.* the table '.*tasks\.{task}\.learn=false"):
+        ExamData(copied, cache, DataSettings(), learnt(Task.CANCER, task), seed=1)
+
+
+def test_exams_with_any_label_of_a_learnt_task_are_trained_on(copied, cache):
+    """One exam has a density and no outcome; one has nothing; one has it of a breast without image."""
+    exams = pl.read_parquet(copied / "exams.parquet")
+    training = exams.filter(split="train")["exam"][:3].to_list()
+    unknown = pl.col("exam").is_in(training)
+    cancer = {
+        f"{side}_cancer": pl.when(unknown).then(None).otherwise(pl.col(f"{side}_cancer"))
+        for side in ("left", "right")
+    }
+    density = pl.when(exam=training[0]).then(pl.lit("b")).otherwise(None)
+    right = pl.when(exam=training[2]).then(pl.lit(False)).otherwise(pl.col("right_cancer"))
+    table = exams.with_columns(**cancer, density=density).with_columns(right_cancer=right)
+    table.write_parquet(copied / "exams.parquet")
+    images = pl.read_parquet(copied / "images.parquet")
+    lost = (pl.col("exam") == training[2]) & (pl.col("laterality") == "R")
+    images.filter(~lost).write_parquet(copied / "images.parquet")
+
+    def trained(*tasks):
+        data = ExamData(copied, cache, DataSettings(), learnt(*tasks), seed=1)
+        return set(data.everyone.table["exam"].take(data.training.rows).to_pylist())
+
+    others = set(exams.filter(split="train")["exam"]) - set(training)
+    assert trained(Task.CANCER) == others
+    assert trained(Task.CANCER, Task.DENSITY) == others | {training[0]}
+
+
+def test_cases_are_cancers_now_and_to_come(cohort, cache):
+    def cases(tasks):
+        data = ExamData(cohort, cache, DataSettings(), tasks, seed=1)
+        return set(data.training.rows[data._sampler._cases].tolist()), data
+
+    now, data = cases(learnt(Task.CANCER))
+    labels, rows = data.everyone.labels, data.training.rows
+    assert now == set(rows[(labels.cancer[rows] == 1).any(1)].tolist())
+    to_come, _ = cases(replace(learnt(Task.RISK), risk=RiskSettings(learn=True, years=10)))
+    assert to_come == set(rows[(labels.years_to_cancer[rows] < 10).any(1)].tolist())
+    assert now < to_come
+    neither = TaskSettings(density=DensitySettings(learn=True), quality=QualitySettings(learn=True))
+    neither.cancer.learn = False
+    assert cases(neither)[0] == set()
+
+
+def test_unused_exams_are_seen_as_priors_only(copied, cache):
     """Every exam that is another's prior is made unused, as a held-out period does."""
-    shutil.copytree(cohort, tmp_path / "cohort")
-    exams = pl.read_parquet(cohort / "exams.parquet")
+    exams = pl.read_parquet(copied / "exams.parquet")
     priors = exams["priors"].explode().drop_nulls().to_list()
     unused = pl.when(pl.col("exam").is_in(priors)).then(pl.lit("unused")).otherwise("split")
-    exams.with_columns(split=unused).write_parquet(tmp_path / "cohort" / "exams.parquet")
-    data = ExamData(tmp_path / "cohort", cache, DataSettings(), seed=1)
+    exams.with_columns(split=unused).write_parquet(copied / "exams.parquet")
+    data = ExamData(copied, cache, DataSettings(), learnt(Task.CANCER), seed=1)
+    names = np.array(data.everyone.table["exam"].to_pylist())
     divided = [data.dataset(split) for split in (Split.TRAIN, Split.VALIDATION, Split.TEST)]
-    seen = {exam.exam for part in divided for exam in part.exams}
-    trained = {exam.exam for exam in data.training_exams}
-    assert not set(priors) & (seen | trained)
+    seen = {name for part in divided for name in names[part.rows]}
+    assert not set(priors) & (seen | set(names[data.training.rows]))
     assert seen | set(priors) == set(exams["exam"])
-    shown = [part[[Draw(n, 0) for n in range(len(part))]].present[:, 1].any() for part in divided]
-    assert any(shown)
+    assert any(everything(part).present[:, 1].any() for part in divided)
     with pytest.raises(AssertionError, match="priors only"):
         data.dataset(Split.UNUSED)

@@ -1,35 +1,59 @@
-"""Every exam is shown, and no batch goes without a case."""
+"""Every exam is shown over all ranks, and no batch goes without a case."""
 
-from hypothesis import given
+from itertools import chain
+
+import numpy as np
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mim.data.sampler import CaseSampler, EveryExam
+from mim.data.sampler import CaseSampler, EveryExam, Ranks
 
 CASES = st.lists(st.booleans(), min_size=1, max_size=60)
+WORLDS = st.integers(1, 5)
 
 
-@given(CASES, st.integers(2, 9), st.integers(0, 4), st.integers(0, 3))
-def test_an_epoch_shows_every_exam_in_batches_with_cases(is_case, size, least, epoch):
-    sampler = CaseSampler(is_case, size, least, seed=3)
-    sampler.set_epoch(epoch)
-    batches = list(sampler)
-    assert len(batches) == len(sampler)
-    assert all(1 <= len(batch) <= size for batch in batches)
+def of_all_ranks(is_case, size, least, world, epoch=0, seed=3):
+    """Batches of each rank."""
+    found = []
+    for rank in range(world):
+        sampler = CaseSampler(np.array(is_case), size, least, seed, Ranks(rank, world))
+        sampler.set_epoch(epoch)
+        found.append(list(sampler))
+        assert len(found[-1]) == len(sampler) == sampler.batches(world)
+    return found
+
+
+@settings(max_examples=60)
+@given(CASES, st.integers(2, 9), st.integers(0, 4), st.integers(0, 3), WORLDS)
+def test_an_epoch_shows_every_exam_in_batches_with_cases(is_case, size, least, epoch, world):
+    batches = list(chain(*of_all_ranks(is_case, size, least, world, epoch)))
+    sizes = [len(batch) for batch in batches]
+    assert 1 <= min(sizes) <= max(sizes) <= size
+    assert max(sizes) - min(sizes) <= 1
     shown = [draw.exam for batch in batches for draw in batch]
     assert set(shown) == set(range(len(is_case)))
     others = [exam for exam in shown if not is_case[exam]]
-    assert len(others) == len(set(others)), "only cases come again"
+    if len(is_case) >= len(batches):
+        assert len(others) == len(set(others)), "only cases come again"
+    cases = [sum(is_case[draw.exam] for draw in batch) for batch in batches]
     if any(is_case):
-        wanted = min(least, size - 1)
-        assert all(sum(is_case[d.exam] for d in batch) >= wanted for batch in batches)
+        assert min(cases) >= min(least, size - 1)
+        assert max(cases) - min(cases) <= 1
 
 
-@given(CASES, st.integers(0, 5))
-def test_seed_and_epoch_decide_alone(is_case, epoch):
+@settings(max_examples=30)
+@given(st.integers(1, 60), st.integers(1, 9), WORLDS)
+def test_without_cases_and_with_batches_of_one(exams, size, world):
+    batches = list(chain(*of_all_ranks([False] * exams, size, 1, world)))
+    assert {draw.exam for batch in batches for draw in batch} == set(range(exams))
+    assert all(batches), "no rank is ever left without an exam"
+
+
+@settings(max_examples=30)
+@given(CASES, st.integers(0, 5), WORLDS)
+def test_seed_and_epoch_decide_alone(is_case, epoch, world):
     def drawn(seed: int, epoch: int) -> list:
-        sampler = CaseSampler(is_case, 4, 1, seed)
-        sampler.set_epoch(epoch)
-        return list(sampler)
+        return of_all_ranks(is_case, 4, 1, world, epoch, seed)
 
     assert drawn(1, epoch) == drawn(1, epoch)
     assert drawn(1, epoch) != drawn(1, epoch + 1)
@@ -38,12 +62,33 @@ def test_seed_and_epoch_decide_alone(is_case, epoch):
 
 def test_rare_cases_come_again_and_spread():
     is_case = [exam < 2 for exam in range(152)]
-    batches = list(CaseSampler(is_case, 8, 1, seed=1))
-    assert all(sum(is_case[d.exam] for d in batch) == 1 for batch in batches)
+    for world in (1, 2, 4):
+        for batches in of_all_ranks(is_case, 8, 1, world):
+            assert all(sum(is_case[d.exam] for d in batch) == 1 for batch in batches)
 
 
-@given(st.integers(0, 40), st.integers(1, 9))
-def test_scoring_sees_each_exam_once_in_order(exams, size):
-    sampler = EveryExam(exams, size)
-    assert [d.exam for batch in sampler for d in batch] == list(range(exams))
-    assert len(list(sampler)) == len(sampler)
+def test_ranks_share_the_exams_of_one_rank_alone():
+    """Where batches come out even, two ranks see no exam twice but for cases."""
+    is_case = [exam % 20 == 0 for exam in range(160)]
+    first, second = of_all_ranks(is_case, 8, 1, 2)
+    seen = [{draw.exam for batch in rank for draw in batch} for rank in (first, second)]
+    assert len(first) == len(second) == 11
+    assert {exam for exam in seen[0] & seen[1] if not is_case[exam]} == set()
+    seeds = [draw.seed for batch in first + second for draw in batch]
+    assert len(set(seeds)) == len(seeds)
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 40), st.integers(1, 9), WORLDS)
+def test_scoring_sees_each_exam_in_batches_of_one_number(exams, size, world):
+    samplers = [EveryExam(exams, size, Ranks(rank, world)) for rank in range(world)]
+    batches = [list(sampler) for sampler in samplers]
+    assert {len(rank) for rank in batches} == {len(samplers[0])}
+    seen = [draw.exam for rank in batches for batch in rank for draw in batch]
+    assert set(seen) == set(range(exams))
+    if world == 1:
+        assert seen == list(range(exams)), "in order, once"
+
+
+def test_nobody_started_ranks():
+    assert Ranks.now() == (0, 1)

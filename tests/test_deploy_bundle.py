@@ -1,9 +1,11 @@
 """A bundle proves itself, or is refused."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,12 +13,17 @@ import pytest
 import torch
 from pydicom import dcmread
 
-from mim.deploy.bundle import TOLERANCE, file_checksum, load_bundle
+from mim.deploy.bundle import LISTED, TOLERANCE, file_checksum, load_bundle
 from mim.deploy.predict import predict
 from mim.errors import InputError
 from mim.export import bundle as export_bundle
 from mim.export.bundle import write_bundle
+from mim.export.onnx import run_torch
+from mim.export.outputs import OUTPUTS
+from mim.model.exam import SCORE_NAMES, ExamModel
+from mim.model.settings import ModelSettings, TaskSettings
 from mim.schemas.scores import PREDICTIONS
+from mim.schemas.settings import read_settings
 from mim.schemas.table import read_table
 from mim.vocab import SELECTION_RATES
 
@@ -36,9 +43,43 @@ def test_a_good_bundle_loads_and_says_what_it_is(bundle):
     assert list(loaded.thresholds) == list(SELECTION_RATES)
     assert loaded.about["parity"]["largest_difference"] <= TOLERANCE
     assert loaded.about["parity"]["cases"] > 8
-    assert "screen-detected" in loaded.about["score"]
-    assert loaded.about["training"]["cancers"] > 0
     assert "torch" in loaded.about["versions"]
+    outputs = loaded.about["outputs"]
+    assert "screen-detected" in outputs["breast_score"]["meaning"]
+    assert set(outputs) == set(loaded.about["parity"]["of_outputs"])
+    assert loaded.about["calibration"].startswith("none")
+
+
+def test_every_output_has_the_shape_that_is_said_of_it(bundle):
+    loaded = load_bundle(bundle)
+    with np.load(bundle / "golden.npz") as golden:
+        outputs = loaded.score({name: golden[name] for name in ("images", "present", "months")})
+    exams = {"exam": 2} | {axis: len(names) for axis, names in loaded.about["axes"].items()}
+    assert [output.name for output in loaded.session.get_outputs()] == list(outputs)
+    for name, output in outputs.items():
+        said = loaded.about["outputs"][name]
+        assert output.shape == tuple(exams[axis] for axis in said["shape"])
+        assert 0 <= output.min() <= output.max() <= said["highest"]
+        assert output.dtype == np.float32
+
+
+def test_weights_and_settings_make_the_same_model_again(bundle):
+    """What ``train.start_from`` reads, and what could be built without the run."""
+    from safetensors.torch import load_file
+
+    about = json.loads((bundle / "bundle.json").read_text())
+    model = read_settings(ModelSettings, about["settings"]["model"])
+    tasks = read_settings(TaskSettings, about["settings"]["tasks"])
+    again = ExamModel(model, tasks)
+    again.load_state_dict(load_file(bundle / "weights.safetensors"))
+    with np.load(bundle / "golden.npz") as golden:
+        inputs = {name: golden[name] for name in ("images", "present", "months")}
+        for name, output in run_torch(again, inputs).items():
+            assert output == pytest.approx(golden[name], abs=1e-5)
+
+
+def test_every_output_that_a_model_can_have_is_described():
+    assert set(OUTPUTS) == {name for names in SCORE_NAMES.values() for name in names}
 
 
 def test_no_path_and_no_image_of_a_woman_leaves_in_a_bundle(bundle, run):
@@ -49,7 +90,7 @@ def test_no_path_and_no_image_of_a_woman_leaves_in_a_bundle(bundle, run):
         assert (blocks == blocks[:, :1, :1]).all(), "golden images are blocks, not breasts"
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "golden.npz"])
+@pytest.mark.parametrize("name", LISTED)
 def test_a_changed_or_missing_file_is_refused(own, name):
     content = (own / name).read_bytes()
     (own / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
@@ -66,6 +107,15 @@ def test_another_recipe_is_refused(own):
         load_bundle(own)
 
 
+@pytest.mark.parametrize("number", [2, None])
+def test_another_format_is_refused(own, number):
+    rewrite(own, format=number)
+    with pytest.raises(
+        InputError, match=f"format {number}, this mim reads 3; export the run again"
+    ):
+        load_bundle(own)
+
+
 def test_a_model_of_another_bundle_is_refused(own):
     model = onnx.load(own / "model.onnx")
     onnx.helper.set_model_props(model, {"fingerprint": "0" * 16})
@@ -77,12 +127,20 @@ def test_a_model_of_another_bundle_is_refused(own):
 
 
 @pytest.mark.parametrize(
-    ("part", "words"), [("breast_score", "golden case scores"), ("phantom", "phantom is prepared")]
+    ("part", "words"),
+    [
+        ("exam_score", "golden case scores .* off in exam_score"),
+        ("phantom", "phantom is prepared"),
+        ("moved", "phantom is prepared"),
+    ],
 )
 def test_a_golden_case_that_comes_out_otherwise_is_refused(own, part, words):
     with np.load(own / "golden.npz") as golden:
         arrays = dict(golden)
-    arrays[part] = arrays[part] + (300 if part == "phantom" else 0.01)
+    arrays[part] = arrays[part] + (0.01 if part == "exam_score" else 300)
+    if part == "moved":
+        load_bundle(own)
+        rewrite(own, align_priors=True)
     np.savez_compressed(own / "golden.npz", **arrays)
     files = json.loads((own / "bundle.json").read_text())["files"]
     rewrite(own, files=files | {"golden.npz": file_checksum(own / "golden.npz")})
@@ -96,10 +154,10 @@ def test_export_refuses_a_model_that_onnx_runs_otherwise(run, bundle, tmp_path, 
     def write_then_move(model, example, path, metadata):
         shutil.copy(bundle / "model.onnx", path)
         with torch.no_grad():
-            model.breast_head[-1].bias += 0.01
+            model.heads["cancer"].of_breast.bias += 0.01
 
     monkeypatch.setattr(export_bundle, "write_onnx", write_then_move)
-    with pytest.raises(InputError, match=r"differ by .* more than 0\.0001"):
+    with pytest.raises(InputError, match=r"differ by .* in breast_score, more than 0\.0001"):
         write_bundle(run, tmp_path / "bundle")
     assert not any(tmp_path.iterdir()), "nothing is left behind"
 
@@ -112,6 +170,7 @@ def test_export_leaves_other_folders_alone(run, tmp_path):
 
 WITHOUT_TORCH = """
 import sys
+from pathlib import Path
 from importlib.abc import MetaPathFinder
 
 BANNED = {"torch", "torchvision", "pytorch_lightning", "timm", "pandas", "polars", "sklearn", "onnx"}
@@ -165,3 +224,14 @@ def test_exams_that_cannot_be_scored_have_a_reason(bundle, programme, tmp_path):
     left_out = json.loads((tmp_path / "out" / "predictions.json").read_text())["files_left_out"]
     assert [file["path"] for file in left_out] == ["letter.txt", "nameless.dcm"]
     assert "no Study Instance UID" in left_out[1]["detail"]
+
+
+def test_the_example_of_plain_onnx_runtime_works(bundle):
+    page = (Path(__file__).parent.parent / "docs" / "bundle.md").read_text()
+    [example] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(example.splitlines()) <= 15
+    ended = subprocess.run(
+        [sys.executable, "-c", example], cwd=bundle.parent, capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "breast_score" in ended.stdout

@@ -26,9 +26,8 @@ def auc_estimate(
     women: npt.NDArray[np.generic],
     resamples: int = 200,
 ) -> Estimate:
-    return bootstrap_by_woman(
-        auc_statistic(scores, cancer), women, cancer, resamples=resamples, seed=5
-    )
+    statistic = auc_statistic(scores, cancer)
+    return bootstrap_by_woman(statistic, women, [cancer], resamples=resamples, seed=5)[0]
 
 
 def programme(
@@ -46,7 +45,8 @@ def programme(
 def test_interval_of_a_mean_equals_the_normal_closed_form() -> None:
     values = np.random.default_rng(1).normal(size=400)
     cases = np.arange(400) % 2 == 0
-    found = bootstrap_by_woman(mean_of(values), np.arange(400), cases, resamples=2000, seed=1)
+    women = np.arange(400)
+    [found] = bootstrap_by_woman(mean_of(values), women, [cases], resamples=2000, seed=1)
     half = 1.96 * values.std() / sqrt(400)
     assert found.value == pytest.approx(values.mean())
     assert found.low == pytest.approx(values.mean() - half, abs=0.1 * half)
@@ -141,3 +141,13 @@ def test_a_score_of_nan_gives_a_missing_estimate() -> None:
     found = auc_estimate(scores, cancer, np.arange(40))
     assert (found.value, found.low) == (None, None)
     assert found.reason == "not defined on these rows"
+
+
+def test_a_figure_that_looks_for_no_cases_needs_ten_women() -> None:
+    for women, reason in ((9, "no interval: needs 10 women"), (10, None)):
+        values = np.arange(2.0 * women)
+        woman = np.repeat(np.arange(women), 2)
+        [found] = bootstrap_by_woman(mean_of(values), woman, [None], resamples=50, seed=1)
+        assert (found.n, found.cases, found.women) == (2 * women, None, women)
+        assert found.reason == reason
+        assert (found.low is None) == (reason is not None)

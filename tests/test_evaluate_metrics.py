@@ -10,12 +10,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.metrics import roc_curve as sklearn_roc_curve
 
 from mim.evaluate.bootstrap import Bools, Floats
+from mim.evaluate.figures import ALL, ANY_CANCER, OWN_RATE, STORED_THRESHOLD, Figure
 from mim.evaluate.metrics import (
-    ALL,
-    ANY_CANCER,
-    OWN_RATE,
-    STORED_THRESHOLD,
-    Figure,
     auc,
     auc_figure,
     auc_statistic,

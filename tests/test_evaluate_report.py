@@ -15,12 +15,14 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from mim.errors import InputError
+from mim.evaluate.figures import FIGURES
 from mim.evaluate.operating import selection_thresholds
 from mim.evaluate.report import Summary, write_report
 from mim.evaluate.settings import EvaluateSettings
+from mim.evaluate.tasks import task_metrics
 from mim.schemas.cohort import ATTRITION
-from mim.schemas.scores import SCORES
-from mim.vocab import Outcome
+from mim.schemas.scores import DENSITY_SCORES, QUALITY_SCORES, RISK_SCORES, SCORES
+from mim.vocab import Criterion, Landmark, Outcome, Task
 
 NOTE = "Made-up data: shows that the mechanism works <never> clinical performance."
 PNG = base64.b64decode(
@@ -54,6 +56,97 @@ def score_table(split: str, seed: int, women: int = 60) -> pa.Table:
                 }
             )
     return SCORES.from_rows(rows)
+
+
+def risk_table(split: str, seed: int, women: int = 60) -> pa.Table:
+    """Risks that are true of times to cancer."""
+    generator = np.random.default_rng(seed)
+    rows = []
+    for row in score_table(split, seed, women).to_pylist():
+        hazard = float(np.exp(generator.normal(-2, 0.8)))
+        cancer, followed = generator.exponential(1 / hazard), generator.uniform(0, 6)
+        rows.append(
+            {name: row[name] for name in ("woman", "exam", "breast", "maker", "split", "priors")}
+            | {
+                "risk": list(1 - np.exp(-hazard * np.arange(1, 5))) if row["score"] else None,
+                "years_to_cancer": cancer if cancer < followed else None,
+                "years_followed": followed,
+            }
+        )
+    return RISK_SCORES.from_rows(rows)
+
+
+def density_table(split: str, seed: int, women: int = 60) -> pa.Table:
+    generator = np.random.default_rng(seed)
+    rows = []
+    for row in score_table(split, seed, women).to_pylist():
+        scale = generator.normal(1.5, 1)
+        chances = np.exp(-((np.arange(4) - scale - generator.normal(0, 0.6)) ** 2))
+        chances /= chances.sum()
+        rows.append(
+            {name: row[name] for name in ("woman", "exam", "breast", "maker", "split")}
+            | {f"probability_{letter}": p for letter, p in zip("abcd", chances, strict=True)}
+            | {
+                "score": float(chances @ np.arange(4)) / 3,
+                "density": "abcd"[int(np.clip(round(scale), 0, 3))],
+                "percent": 30 + 8 * scale,
+                "percent_known": 30 + 8 * scale + generator.normal(0, 4),
+            }
+        )
+    return DENSITY_SCORES.from_rows(rows)
+
+
+def quality_table(split: str, seed: int, women: int = 60) -> pa.Table:
+    """Landmarks about 3 mm off in each direction; graded by the rules, as readers are."""
+    generator = np.random.default_rng(seed)
+    rows = []
+    for row in score_table(split, seed, women).to_pylist():
+        for view in ("CC", "MLO"):
+            truth = {"nipple": [300, 420]} | (
+                {"pectoral_upper": [180, 0], "pectoral_lower": [0, 450]} if view == "MLO" else {}
+            )
+            found = {
+                name: np.array(truth.get(name, [np.nan, np.nan])) + generator.normal(0, 10, 2)
+                for name in Landmark
+            }
+            known = {name: bool(generator.random() < 0.6) for name in Criterion}
+            rows.append(
+                {name: row[name] for name in ("woman", "exam", "breast", "maker", "split")}
+                | {"image": f"{row['exam']} {row['breast']} {view}", "view": view}
+                | {"spacing_mm": 0.3}
+                | {
+                    f"{name}_{axis}": at
+                    for name in truth
+                    for axis, at in zip("xy", found[name], strict=True)
+                }
+                | {
+                    f"known_{name}_{axis}": at
+                    for name in truth
+                    for axis, at in zip("xy", truth[name], strict=True)
+                }
+                | {f"{name}_visible": float(name in truth) for name in Landmark}
+                | {f"known_{name}_visible": name in truth for name in Landmark}
+                | {
+                    name: float(generator.beta(4, 2) if yes else generator.beta(2, 4))
+                    for name, yes in known.items()
+                }
+                | {f"known_{name}": yes for name, yes in known.items()}
+                | {
+                    "grade": "PGMI"[generator.integers(4)],
+                    "known_grade": "PGMI"[generator.integers(4)],
+                }
+            )
+    return QUALITY_SCORES.from_rows(rows)
+
+
+def tables(split: str, seed: int) -> dict[Task, pa.Table]:
+    """Score tables of all tasks."""
+    return {
+        Task.CANCER: score_table(split, seed),
+        Task.RISK: risk_table(split, seed),
+        Task.DENSITY: density_table(split, seed),
+        Task.QUALITY: quality_table(split, seed),
+    }
 
 
 def attrition_table() -> pa.Table:
@@ -112,9 +205,11 @@ def sheet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def report(scores: pa.Table, out: Path, sheet: Path | None, resamples: int = 200) -> Summary:
+def report(
+    scores: pa.Table | dict[Task, pa.Table], out: Path, sheet: Path | None, resamples: int = 200
+) -> Summary:
     return write_report(
-        scores,
+        scores if isinstance(scores, dict) else {Task.CANCER: scores},
         out,
         EvaluateSettings(resamples=resamples, seed=4),
         title="Model A & B",
@@ -140,11 +235,12 @@ def test_auc_on_the_page_in_the_files_and_in_the_summary_are_scikit_learns(
     table = score_table("test", 1)
     known = table.filter(pc.and_(table["cancer"].is_valid(), table["score"].is_valid()))
     expected = roc_auc_score(known["cancer"].to_pylist(), known["score"].to_pylist())
-    assert summary.breast_auc.value == pytest.approx(expected)
-    assert summary.breast_auc.n == known.num_rows
+    top = summary.headlines[0].cell.estimate
+    assert top.value == pytest.approx(expected)
+    assert top.n == known.num_rows
     first = metrics["figures"][0]
     assert (first["name"], first["unit"], first["maker"]) == ("auc", "breasts", "all")
-    assert first["value"] == summary.breast_auc.value
+    assert first["value"] == top.value
     assert f"{expected:.3f}" in page.words
 
 
@@ -253,7 +349,7 @@ def test_the_same_scores_in_another_order_give_the_same_bytes(tmp_path: Path, sh
 def test_one_class_and_nothing_optional_still_make_a_page(tmp_path: Path) -> None:
     table = score_table("test", 1)
     summary = write_report(
-        table.filter(pc.equal(table["outcome"], "negative")),
+        {Task.CANCER: table.filter(pc.equal(table["outcome"], "negative"))},
         tmp_path,
         EvaluateSettings(resamples=20),
         title="Only negatives",
@@ -262,7 +358,9 @@ def test_one_class_and_nothing_optional_still_make_a_page(tmp_path: Path) -> Non
         contact_sheet=None,
         thresholds=[],
     )
-    assert (summary.breast_auc.value, summary.breast_auc.reason) == (None, "no cases")
+    top = summary.headlines[0].cell.estimate
+    assert (top.value, top.reason) == (None, "no cases")
+    assert str(summary.headlines[0]) == "AUC by breast: - (no cases)"
     page = Page(summary.page.read_text(encoding="utf-8"))
     assert page.open == []
     assert "no cases" in page.row("All makers")
@@ -282,3 +380,114 @@ def test_bad_input_is_refused_before_anything_is_written(tmp_path: Path, sheet: 
     with pytest.raises(InputError, match=r"no PNG file"):
         report(table, tmp_path / "out", tmp_path / "sheet.png")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """A report on all tasks."""
+    out = tmp_path_factory.mktemp("report")
+    summary = report(tables("test", 1), out, None, resamples=40)
+    page = Page(summary.page.read_text(encoding="utf-8"))
+    return summary, json.loads((out / "metrics.json").read_text(encoding="utf-8")), page
+
+
+def test_each_task_has_its_section_and_its_figure_at_the_top(everything: Written) -> None:
+    summary, metrics, page = everything
+    assert [headline.title for headline in summary.headlines] == [
+        "AUC by breast",
+        "AUC by exam",
+        "C-index of risk",
+        "Linear kappa of density",
+        "Nipple off by, median mm",
+    ]
+    assert {"Risk", "Density", "Quality"} <= set(page.words)
+    for headline in summary.headlines:
+        assert headline.cell.value in page.words
+    assert page.open == []
+    assert pq.read_table(summary.page.parent / "metrics.parquet").to_pylist() == metrics["figures"]
+    keys = [tuple(row[name] for name in FIGURES.key) for row in metrics["figures"]]
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_report_and_the_epochs_figures_are_the_same(everything: Written) -> None:
+    _, metrics, _ = everything
+    named = {
+        "nipple_mm": ("median_mm", "nipple"),
+        "expected_over_observed": ("expected_over_observed", "within 4 years"),
+    }
+    for task, table in tables("test", 1).items():
+        for name, value in task_metrics(task, table).items():
+            if name in ("pectoral_mm", "criteria_auc"):  # the report gives each by itself
+                continue
+            figure, of = named.get(name, (name, None))
+            [found] = [
+                row["value"]
+                for row in metrics["figures"]
+                if (row["task"], row["name"], row["of"]) == (task, figure, of)
+                and row["maker"] == "all"
+                and row["unit"] != "exams"
+            ]
+            assert found == pytest.approx(value), name
+
+
+def test_risks_that_are_true_are_calibrated_and_drawn(everything: Written) -> None:
+    _, metrics, page = everything
+    ratios = [row for row in metrics["figures"] if row["name"] == "expected_over_observed"]
+    assert [(row["unit"], row["of"]) for row in ratios][3:5] == [
+        ("breasts", "within 4 years"),
+        ("exams", "within 1 year"),
+    ]
+    assert all(row["low"] < 1 < row["high"] for row in ratios)
+    fifths = [row for row in metrics["figures"] if "fifth" in str(row["of"])]
+    assert len(fifths) == 10
+    assert sum(row["n"] for row in fifths[::2]) == ratios[0]["n"]
+    assert [row["value"] for row in fifths[::2]] == sorted(row["value"] for row in fifths[::2])
+    labels = [v for tag, name, v in page.attributes if tag == "svg" and name == "aria-label"]
+    assert any("fifths" in label for label in labels)
+
+
+def test_distances_and_measures_are_those_that_were_planted(everything: Written) -> None:
+    _, metrics, _ = everything
+    found = {
+        (row["name"], row["of"]): row
+        for row in metrics["figures"]
+        if row["task"] == "quality" and row["maker"] == "all"
+    }
+    # Two normal deviations of 3 mm: the median of their distance is 3 sqrt(2 log 2).
+    median = found["median_mm", "nipple"]
+    assert median["low"] < 3 * np.sqrt(2 * np.log(2)) < median["high"]
+    assert median["n"] == 240
+    assert found["median_mm", "pectoral_upper"]["n"] == 120
+    share = found["share_within_5_mm", "nipple"]
+    assert share["low"] < 1 - np.exp(-25 / 18) < share["high"]
+    below = found["bias", "pectoral_below_nipple_mm"]
+    assert abs(below["value"]) < 3 * 3 * np.sqrt(2 / 120)
+    wide = found["limit_high", "pectoral_below_nipple_mm"]["value"] - below["value"]
+    assert wide == pytest.approx(1.96 * 3 * np.sqrt(2), rel=0.2)
+    for name in ("grade_share", "known_grade_share"):
+        assert sum(found[name, grade]["value"] for grade in "PGMI") == pytest.approx(1)
+
+
+def test_confusion_counts_every_graded_breast(everything: Written) -> None:
+    _, metrics, page = everything
+    counts = np.array(metrics["density"]["known by said"])
+    assert counts.sum() == 120
+    known = density_table("test", 1)["density"].to_pylist()
+    assert counts.sum(axis=1).tolist() == [known.count(letter) for letter in "abcd"]
+    assert " ".join(map(str, counts[1])) in page.row("b ")
+
+
+@pytest.mark.parametrize("task", [Task.RISK, Task.DENSITY, Task.QUALITY])
+def test_a_task_alone_makes_a_page_with_and_without_anything_known(tmp_path: Path, task) -> None:
+    table = tables("test", 1)[task]
+    unknown = table.schema.empty_table()
+    for row in table.slice(0, 6).to_pylist():
+        blank = {n: None for n in row if n.startswith(("known", "years", "percent", "density"))}
+        unknown = pa.concat_tables([unknown, pa.Table.from_pylist([row | blank], table.schema)])
+    for name, scores in (("known", table), ("unknown", unknown)):
+        summary = report({task: scores}, tmp_path / name, None, resamples=10)
+        page = Page(summary.page.read_text(encoding="utf-8"))
+        assert page.open == []
+        assert len(summary.headlines) == 1
+        assert ("nothing to measure" in " ".join(page.words)) == (name == "unknown")
+    assert summary.headlines[0].cell.value == "-"

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from mim.image.contact import CAPTION_HEIGHT, contact_sheet, exam_tiles
+from mim.image.contact import CAPTION_HEIGHT, augmented_sheet, contact_sheet, exam_tiles
 
 
 def test_tiles_are_named_by_side_view_and_months():
@@ -48,3 +48,31 @@ def test_tiles_are_as_wide_as_the_widest_image(tmp_path):
     assert (tiles[:, :128] == 255).all()
     assert (tiles[:, 130:138] == 100).all()
     assert (tiles[:, 138:] == 48).all()
+
+
+def test_an_absent_image_stands_beside_coloured_ones(tmp_path):
+    red = np.zeros((64, 32, 3), np.uint8)
+    red[..., 2] = 255
+    contact_sheet([None, red], ["", ""], tmp_path / "sheet.png", columns=2, tile_height=64)
+    found = cv2.imread(str(tmp_path / "sheet.png"))
+    assert found is not None
+    left, right = np.split(found[CAPTION_HEIGHT:], 2, axis=1)
+    assert (left == 48).all()
+    assert (right[:, :32] == (0, 0, 255)).all()
+
+
+def test_versions_of_an_image_stand_in_a_row_with_a_ring_at_each_known_landmark(tmp_path):
+    versions = np.full((3, 64, 32), 100 * 257, np.uint16)
+    points = np.full((3, 3, 2), np.nan, np.float32)
+    points[1, 0] = 0.5, 0.75
+    rows = [(versions, points), (versions, np.full_like(points, np.nan))]
+    augmented_sheet(rows, ["L CC", "R MLO"], tmp_path / "sheet.png", tile_height=64)
+    found = cv2.imread(str(tmp_path / "sheet.png"), cv2.IMREAD_GRAYSCALE)
+    assert found is not None
+    assert found.shape == (2 * (64 + CAPTION_HEIGHT), 3 * (32 + 2))
+    first_row, second_row = np.split(found, 2)
+    tiles = np.stack(np.split(first_row[CAPTION_HEIGHT:], 3, axis=1))[..., :32]
+    rows_of_ring, columns_of_ring = np.nonzero(tiles[1] == 255)
+    assert (rows_of_ring.mean(), columns_of_ring.mean()) == (48, 16)
+    assert (tiles[[0, 2]] == 100).all()
+    assert (np.stack(np.split(second_row[CAPTION_HEIGHT:], 3, axis=1))[..., :32] == 100).all()

@@ -32,7 +32,10 @@ def test_the_demo_learns(demo):
     text = json.dumps(facts)
     assert "made-up" in text.lower()
     auc = pl.read_parquet(demo / "report" / "metrics.parquet").filter(
-        (pl.col("name") == "auc") & (pl.col("unit") == "breasts") & (pl.col("maker") == "all")
+        (pl.col("task") == "cancer")
+        & (pl.col("name") == "auc")
+        & (pl.col("unit") == "breasts")
+        & (pl.col("maker") == "all")
     )
     assert auc["value"].item() > 0.80
     assert auc["low"].item() > 0.65
@@ -49,9 +52,11 @@ def test_shuffled_labels_teach_nothing(demo, tmp_path):
         cohort / "exams.parquet"
     )
     fit(cohort, demo / "cache", tmp_path / "run", *experiment_settings("demo"))
-    found = report_run(
-        tmp_path / "run", tmp_path / "report", EvaluateSettings(resamples=500)
-    ).breast_auc
+    found = (
+        report_run(tmp_path / "run", tmp_path / "report", EvaluateSettings(resamples=500))
+        .headlines[0]
+        .cell.estimate
+    )
     print(f"shuffled labels: {found}")
     assert found.value is not None
     assert found.low is not None
@@ -60,4 +65,7 @@ def test_shuffled_labels_teach_nothing(demo, tmp_path):
 
 
 def test_the_demo_experiment_composes():
-    assert compose("train", ["cohort=.", "cache=.", "out=x", "experiment=demo"]).model.fusion.width == 64
+    assert (
+        compose("train", ["cohort=.", "cache=.", "out=x", "experiment=demo"]).model.fusion.width
+        == 64
+    )

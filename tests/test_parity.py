@@ -1,53 +1,171 @@
-"""The hospital gets the score that training gives: from DICOM by the bundle, from the cache by the task."""
+"""The hospital gets what training gives: from DICOM by the bundle, from the cache by the task."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
+from mim.deploy.bundle import load_bundle
 from mim.deploy.predict import predict
-from mim.schemas.scores import PREDICTIONS, SCORES
+from mim.schemas.scores import PREDICTED_QUALITY, PREDICTIONS
 from mim.schemas.table import read_table
 from mim.train.run import score
-from mim.vocab import Split
+from mim.vocab import Criterion, Density, Landmark, Split, Task
+
+SIDES = {"L": "left", "R": "right"}
+
+
+class Hospital:
+    """What ``mim predict`` wrote of the programme: exams by study, images by SOP instance."""
+
+    def __init__(self, bundle: Path, programme: Path, index: Path, out: Path) -> None:
+        predict(bundle, programme / "dicom", out, None)
+        self.out = out
+        self.tasks = load_bundle(bundle).tasks
+        rows = read_table(out / "predictions.parquet", PREDICTIONS).to_pylist()
+        assert json.loads((out / "predictions.json").read_text())["exams"] == rows
+        names = pl.read_parquet(index / "images").drop_nulls("exam")
+        studies = dict(names.select("study_uid", "exam").rows())
+        self.exams = {studies[row["study_uid"]]: row for row in rows}
+        self.spacing_mm = dict(names.select("image", "row_spacing_mm").rows())
+        self.images = {}
+        if Task.QUALITY in self.tasks:
+            images = read_table(out / "quality.parquet", PREDICTED_QUALITY).to_pylist()
+            assert json.loads((out / "quality.json").read_text())["images"] == images
+            of_file = dict(names.select("sop_uid", "image").rows())
+            self.images = {of_file[row["sop_uid"]]: row for row in images}
+
+
+def compare(hospital: Hospital, run: Path) -> None:
+    """Every score of every split, as the task's score tables have it, is the hospital's."""
+    tables = [score(run, split) for split in (Split.TRAIN, Split.VALIDATION, Split.TEST)]
+    assert set(tables[0]) == set(hospital.tasks)
+    for task in hospital.tasks:
+        rows = [row for paths in tables for row in pq.read_table(paths[task]).to_pylist()]
+        assert len(rows) > 30
+        for row in rows:
+            COMPARE[task](hospital, row)
+
+
+def same(ours: float | list[float] | None, theirs: float | list[float] | None, whole=1.0) -> None:
+    assert (ours is None) == (theirs is None)
+    if theirs is not None:
+        assert ours == pytest.approx(theirs, abs=1e-4 * whole)
+
+
+def cancer(hospital: Hospital, row: dict) -> None:
+    exam = hospital.exams[row["exam"]]
+    same(exam[f"{SIDES[row['breast']]}_score"], row["score"])
+    assert exam["priors"] == row["priors"]
+    assert exam["exam_score"] == max(exam[f"{side}_score"] or 0 for side in SIDES.values())
+
+
+def risk(hospital: Hospital, row: dict) -> None:
+    exam = hospital.exams[row["exam"]]
+    same(exam[f"{SIDES[row['breast']]}_risk"], row["risk"])
+    breasts = [np.array(exam[f"{side}_risk"] or 0) for side in SIDES.values()]
+    same(exam["woman_risk"], list(1 - (1 - breasts[0]) * (1 - breasts[1])))
+
+
+def density(hospital: Hospital, row: dict) -> None:
+    exam = hospital.exams[row["exam"]]
+    same(exam[f"{SIDES[row['breast']]}_percent"], row["percent"], whole=100)
+    if row["score"] is not None:
+        expected = np.array(exam["density_probabilities"]) @ np.linspace(0, 1, len(Density))
+        assert expected >= row["score"] - 1e-4, "no breast is denser than the exam"
+
+
+def quality(hospital: Hospital, row: dict) -> None:
+    image = hospital.images[row["image"]]
+    for name in (*Criterion, "nipple_visible"):
+        same(image[name], row[name])
+    for name in ("posterior_nipple_line_mm", "pectoral_length_mm", "pectoral_angle_degrees"):
+        same(image[name], row[name], whole=300)
+    assert [image["grade"], image["grade_reasons"]] == [row["grade"], row["grade_reasons"]]
+    if row["view"] == "MLO":
+        stored, prepared = (
+            np.array([[of[f"{name}_{axis}"] for axis in "xy"] for name in Landmark])
+            for of in (image, row)
+        )
+        apart = [np.linalg.norm(places[0] - places[1:], axis=1) for places in (stored, prepared)]
+        in_mm = apart[0] * hospital.spacing_mm[row["image"]], apart[1] * row["spacing_mm"]
+        assert in_mm[0] == pytest.approx(in_mm[1], rel=0.04), (
+            "the input's size is rounded to its pixels"
+        )
+
+
+COMPARE = {Task.CANCER: cancer, Task.RISK: risk, Task.DENSITY: density, Task.QUALITY: quality}
 
 
 @pytest.fixture(scope="module")
-def predicted(bundle, programme, tmp_path_factory) -> dict[str, dict]:
-    out = tmp_path_factory.mktemp("predicted")
-    predict(bundle, programme / "dicom", out, None)
-    rows = read_table(out / "predictions.parquet", PREDICTIONS).to_pylist()
-    assert json.loads((out / "predictions.json").read_text())["exams"] == rows
-    assert (out / "inputs-1.png").exists()
-    return {row["study_uid"]: row for row in rows}
+def hospital(bundle, programme, index, tmp_path_factory) -> Hospital:
+    return Hospital(bundle, programme, index, tmp_path_factory.mktemp("predicted"))
 
 
-def test_every_exam_of_the_cohort_scores_alike(predicted, run, index):
-    studies = dict(
-        pl.read_parquet(index / "images")
-        .drop_nulls("exam")
-        .select("exam", "study_uid")
-        .unique()
-        .rows()
-    )
-    compared, with_prior, lacking = 0, 0, 0
-    for split in (Split.TRAIN, Split.VALIDATION, Split.TEST):
-        for row in read_table(score(run, split), SCORES).to_pylist():
-            ours = predicted[studies[row["exam"]]]
-            theirs = ours["left_score" if row["breast"] == "L" else "right_score"]
-            assert (row["score"] is None) == (theirs is None)
-            lacking += row["score"] is None or ours["images"] < 4
-            with_prior += ours["priors"] > 0
-            assert ours["priors"] == row["priors"]
-            if row["score"] is not None:
-                assert theirs == pytest.approx(row["score"], abs=1e-4)
-                compared += 1
-    assert compared > 30
-    assert with_prior > 5
-    assert lacking > 0, "the programme has exams with missing views"
+def test_every_exam_of_the_cohort_scores_alike(hospital, run):
+    compare(hospital, run)
+    assert (hospital.out / "inputs-1.png").exists()
+    rows = [row for row in hospital.exams.values() if row["images"]]
+    assert sum(row["priors"] > 0 for row in rows) > 5
+    assert any(row["images"] < 4 for row in rows), "the programme has exams with missing views"
 
 
-def test_scores_differ_between_exams(predicted):
-    scores = [row["exam_score"] for row in predicted.values() if row["exam_score"] is not None]
+def test_scores_differ_between_exams(hospital):
+    scores = [row["exam_score"] for row in hospital.exams.values() if row["exam_score"] is not None]
     assert np.ptp(scores) > 1e-3, "parity of constants would prove nothing"
+
+
+def fitted(cohort: Path, cache: Path, out: Path, align: bool, learnt: tuple[Task, ...]) -> Path:
+    from mim.data.settings import AugmentSettings, DataSettings
+    from mim.model.settings import EncoderSettings, FusionSettings, ModelSettings, TaskSettings
+    from mim.train.run import fit
+    from mim.train.settings import Accelerator, TrainSettings, WandbMode
+
+    tasks = TaskSettings()
+    for task in Task:
+        getattr(tasks, task.value).learn = task in learnt
+    fit(
+        cohort,
+        cache,
+        out,
+        DataSettings(
+            batch_size=4, workers=0, align_priors=align, augment=AugmentSettings(probability=0)
+        ),
+        tasks,
+        ModelSettings(EncoderSettings("convnext_atto"), fusion=FusionSettings(width=16, layers=1)),
+        TrainSettings(epochs=1, accelerator=Accelerator.cpu, wandb=WandbMode.off),
+    )
+    return out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("align", "learnt"),
+    [(True, tuple(Task)), *((False, (task,)) for task in (Task.RISK, Task.DENSITY, Task.QUALITY))],
+    ids=["all with priors moved", "risk", "density", "quality"],
+)
+def test_bundles_of_any_tasks_score_alike(cohort, cache, programme, index, tmp_path, align, learnt):
+    from mim.export.bundle import write_bundle
+
+    run = fitted(cohort, cache, tmp_path / "run", align, learnt)
+    write_bundle(run, tmp_path / "bundle")
+    hospital = Hospital(tmp_path / "bundle", programme, index, tmp_path / "predicted")
+    assert hospital.tasks == learnt
+    compare(hospital, run)
+    assert (hospital.out / "landmarks-1.png").exists() == (Task.QUALITY in learnt)
+    about = json.loads((tmp_path / "bundle" / "bundle.json").read_text())
+    assert about["align_priors"] == align
+    assert bool(about["thresholds"]) == (Task.CANCER in learnt)
+    if align:
+        about["align_priors"] = False
+        (tmp_path / "bundle" / "bundle.json").write_text(json.dumps(about))
+        still = Hospital(tmp_path / "bundle", programme, index, tmp_path / "still")
+        moved = [
+            abs(row["exam_score"] - still.exams[exam]["exam_score"])
+            for exam, row in hospital.exams.items()
+            if row["priors"]
+        ]
+        assert max(moved) > 1e-4, "where priors are moved, scores are other ones"

@@ -155,7 +155,7 @@ def test_the_same_key_gives_the_same_files_and_another_key_no_name_in_common(
 
 
 def cohort_of(folder: Path, out: Path) -> tuple[list[tuple[object, ...]], list[int]]:
-    """What matters of the cohort of a folder with ``dicom`` and ``registry``, and ages; sorted."""
+    """What matters of the exams, breasts and images of the cohort of a folder, and ages; sorted."""
     settings = IndexSettings(pictures=0)
     write_index(folder / "dicom", out / "index", settings, SERIAL)
     write_cohort(out / "index", folder / "registry", out / "cohort", CohortSettings())
@@ -171,15 +171,18 @@ def cohort_of(folder: Path, out: Path) -> tuple[list[tuple[object, ...]], list[i
         "joined_by",
         "len",
     )
-    kept = exams.join(count, on="exam").select(columns)
-    return sorted(kept.rows(), key=str), sorted(exams["age_years"])
+    kept = exams.join(count, on="exam").select(columns).rows()
+    for name in ("density", "quality"):
+        labels = pl.read_parquet(out / "cohort" / f"{name}.parquet")
+        kept += labels.drop("exam", "image", strict=False).rows()
+    return sorted(kept, key=str), sorted(exams["age_years"])
 
 
 def test_the_cohort_is_the_same(programme: Path, shared: Path, tmp_path: Path) -> None:
     original, ages = cohort_of(programme, tmp_path / "original")
     copied, moved_ages = cohort_of(shared, tmp_path / "shared")
     assert len(original) > 10
-    assert any(row[5] for row in original), "an exam with a prior"
+    assert any(len(row) == 8 and row[5] for row in original), "an exam with a prior"
     assert copied == original
     assert all(age - 1 <= moved <= age for age, moved in zip(ages, moved_ages, strict=True))
 
@@ -446,6 +449,28 @@ def test_outcomes_and_risk_factors_keep_all_but_the_name_of_the_exam(tmp_path: P
     assert (cancer["breast"], cancer["grade"], cancer["found_by"]) == ("", "3", "symptoms")
     (exam,) = read(tmp_path / "out" / "exams.csv")
     assert (exam["exam_date"], exam["given_split"]) == ("", "train")
+
+
+def test_labels_of_breasts_and_images_keep_all_but_the_names(tmp_path: Path) -> None:
+    tables = {
+        "density": "exam_id,breast,density,percent\nA1,L,,12.25\nA1,R,d,\n",
+        "quality": "exam_id,breast,view,grade,blurred\nA1,L,CC,P,false\nA1,L,MLO,,\n",
+        "landmarks": "sop_uid,nipple_x,nipple_y,nipple_visible\n1.2.3,-0.25,1700,true\n",
+    }
+    cover_registry(registry(tmp_path / "registry", **tables), tmp_path / "out", ALIASES)
+    covered = {name: read(tmp_path / "out" / f"{name}.csv") for name in tables}
+    exam = ALIASES.exam("A1")
+    assert [tuple(row.values()) for row in covered["density"]] == [
+        (exam, "L", "", "12.25"),
+        (exam, "R", "d", ""),
+    ]
+    assert [tuple(row.values()) for row in covered["quality"]] == [
+        (exam, "L", "CC", "P", "false"),
+        (exam, "L", "MLO", "", ""),
+    ]
+    assert [tuple(row.values()) for row in covered["landmarks"]] == [
+        (ALIASES.uid("1.2.3"), "-0.25", "1700", "true")
+    ]
 
 
 def test_unknown_columns_and_tables_are_dropped_and_named(

@@ -43,6 +43,8 @@ COLUMNS = (
     "rad_recall_type_left",
     "anon_filename",
 )
+PERCENT = "libra_percentdensity"
+"""Percent density of an image by LIBRA (Keller 2012, doi 10.1118/1.4736530); copies may lack it."""
 EARLIEST = {1.0: 0.0, 2.0: 60 / DAYS_PER_YEAR, 3.0: 730 / DAYS_PER_YEAR}
 LATEST = {1.0: 60 / DAYS_PER_YEAR, 2.0: 729 / DAYS_PER_YEAR}
 """Years from an exam to the diagnosis by rad_timing."""
@@ -60,7 +62,8 @@ ABOUT = About(
         "years to the 'later cancer' of a woman whose last exam was two years or more before it",
         "how long women without cancer were followed after their last exam; they are 'negative', "
         "for they are the collection's controls",
-        "BI-RADS density: LIBRA's percentage is no BI-RADS density and is not read",
+        "BI-RADS density: there is LIBRA's percent density alone, of which a breast has the mean of "
+        "its images",
         "occurrence in screening: all cases and a sample of the others, 10 % of women with cancer",
     ),
 )
@@ -74,7 +77,7 @@ def read(source: Path, out: Path) -> Adapted:
     """
     table = find_file(source, NAMES, HOLDS)
     notices: list[str] = []
-    rows = read_cells(table, COLUMNS)
+    rows = read_cells(table, COLUMNS, (PERCENT,))
     require_filled(rows, ("anon_patientid", "exam_year", "anon_filename"), table)
     rows = one_row_each(rows, ("anon_filename",), table, notices).select(
         name=pl.col("anon_filename").str.strip_suffix(".dcm"),
@@ -89,6 +92,7 @@ def read(source: Path, out: Path) -> Adapted:
         recalled=number("rad_recall") == 1,
         recalled_left=number("rad_recall_type_left") > 0,
         recalled_right=number("rad_recall_type_right") > 0,
+        percent=number(PERCENT),
     )
     if count := rows["year"].null_count():
         raise InputError(
@@ -100,13 +104,14 @@ def read(source: Path, out: Path) -> Adapted:
         name=pl.col("path").str.extract(r"([^/]*)\.[^.]*$")
     )
     notices += [*compare(rows["name"], files["name"], table.name), *_notices(exams)]
+    percent = _percent(rows, notices)
     tables = {
         "exams": exams.select("exam_id", "woman_id", "exam_date", study_uid="exam_id"),
         "outcomes": _outcomes(exams),
         "decisions": exams.drop_nulls("recalled").select(
             "exam_id", "recalled", consensus=pl.col("flagged")
         ),
-    }
+    } | ({"density": percent} if percent.height else {})
     overrides = rows.join(files, "name").join(exams.select("exam_id", "exam_date"), "exam_id")
     overrides = overrides.select(
         "path",
@@ -191,6 +196,15 @@ def _outcomes(exams: pl.DataFrame) -> pl.DataFrame:
             years_followed=pl.when(known).then(followed),
         )
     )
+
+
+def _percent(rows: pl.DataFrame, notices: list[str]) -> pl.DataFrame:
+    """Percent density of each breast: the mean of its images."""
+    possible = pl.col("percent").is_between(0, 100)
+    if count := rows.filter(~possible).height:
+        notices.append(f"{count} images have a {PERCENT} outside 0 to 100; it is not used")
+    breasts = rows.filter(possible).drop_nulls("breast").sort("name").group_by("exam_id", "breast")
+    return breasts.agg(pl.col("percent").mean())
 
 
 def _notices(exams: pl.DataFrame) -> list[str]:

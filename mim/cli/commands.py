@@ -143,11 +143,8 @@ def evaluate(command: EvaluateCommand) -> int:
     from mim.cli.report import report_run
 
     summary = report_run(Path(command.run), Path(command.out), part(command, EvaluateSettings))
-    auc = summary.breast_auc
-    value = "none" if auc.value is None else f"{auc.value:.3f}"
-    known = auc.low is not None and auc.high is not None
-    interval = f"95 % interval {auc.low:.3f} to {auc.high:.3f}" if known else auc.reason
-    print(f"breast-level AUC {value} ({interval})")
+    for headline in summary.headlines:
+        print(headline)
     return 0
 
 

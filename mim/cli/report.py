@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from mim.errors import InputError
-from mim.evaluate.operating import selection_thresholds
+from mim.evaluate.operating import Threshold, selection_thresholds
 from mim.evaluate.report import Summary, write_report
 from mim.evaluate.settings import EvaluateSettings
 from mim.schemas.cohort import ATTRITION
-from mim.schemas.scores import SCORES
+from mim.schemas.scores import OF_TASK, SCORES
 from mim.schemas.table import read_table
 from mim.train.card import RunCard
 from mim.train.run import score
@@ -20,21 +20,28 @@ def report_run(run: Path, out: Path, settings: EvaluateSettings) -> Summary:
     Raises:
         InputError: the folder is no run, or its test women cannot be measured.
     """
-    test = read_table(score(run, Split.TEST), SCORES)
-    if not len(test):
+    tables = {
+        task: read_table(path, OF_TASK[task]) for task, path in score(run, Split.TEST).items()
+    }
+    if not any(map(len, tables.values())):
         raise InputError(f"{run}: its cohort has no test exams; raise splits.test of 'mim cohort'")
-    validation = run / "scores" / f"{Split.VALIDATION}-{Task.CANCER}.parquet"
-    if not validation.is_file():
-        validation = score(run, Split.VALIDATION)
-    validated = read_table(validation, SCORES)
     attrition, sheet = run / "attrition.parquet", run / "inputs.png"
     return write_report(
-        test,
+        tables,
         out,
         settings,
         title=run.resolve().name,
         note=RunCard.read(run).note,
         attrition=read_table(attrition, ATTRITION) if attrition.is_file() else None,
         contact_sheet=sheet if sheet.is_file() else None,
-        thresholds=selection_thresholds(validated) if len(validated) else [],
+        thresholds=_thresholds(run) if Task.CANCER in tables else [],
     )
+
+
+def _thresholds(run: Path) -> list[Threshold]:
+    """Those of the validation women; none where there are none."""
+    validation = run / "scores" / f"{Split.VALIDATION}-{Task.CANCER}.parquet"
+    if not validation.is_file():
+        validation = score(run, Split.VALIDATION)[Task.CANCER]
+    validated = read_table(validation, SCORES)
+    return selection_thresholds(validated) if len(validated) else []

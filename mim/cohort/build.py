@@ -1,10 +1,10 @@
 """From an index and a registry to a cohort: exams with images, outcome, priors and split.
 
 ``write_cohort`` leaves ``exams.parquet``, ``images.parquet``, ``attrition.parquet`` and
-``cohort.json``, and where there is what they hold ``risk_factors.parquet`` and ``mirai.csv``. The
-index's pseudonyms name women, exams and images there; Patient ID, Accession Number, UIDs and the
-registry's own names stay behind. Where several studies are one exam, the first of their pseudonyms
-in alphabetical order names it.
+``cohort.json``, and where there is what they hold ``density.parquet``, ``quality.parquet``,
+``risk_factors.parquet`` and ``mirai.csv``. The index's pseudonyms name women, exams and images
+there; Patient ID, Accession Number, UIDs and the registry's own names stay behind. Where several
+studies are one exam, the first of their pseudonyms in alphabetical order names it.
 """
 
 from dataclasses import asdict, replace
@@ -24,15 +24,16 @@ from mim.cohort.images import (
     scan_index_images,
 )
 from mim.cohort.join import Joined, day_notices, join_studies, refuse_no_join
+from mim.cohort.label_tables import LabelTables, count_labels, find_labels
 from mim.cohort.mirai import write_mirai
-from mim.cohort.registry import Registry, read_registry
+from mim.cohort.registry import read_registry
 from mim.cohort.repeats import Merged, date_notices, merge_repeats
 from mim.cohort.settings import CohortSettings, OutcomeSettings
 from mim.cohort.splits import check_shares, divide_exams
 from mim.cohort.summary import cohort_counts, followup_notices, print_summary
 from mim.errors import InputError
 from mim.schemas import registry as schemas
-from mim.schemas.cohort import ATTRITION, EXAMS, IMAGES
+from mim.schemas.cohort import ATTRITION, DENSITY, EXAMS, IMAGES, QUALITY
 from mim.schemas.table import Schema, read_table, write_json, write_table
 from mim.vocab import Reason
 
@@ -49,7 +50,8 @@ def write_cohort(index: Path, registry: Path, out: Path, settings: CohortSetting
     kind they are printed and stand in ``cohort.json``.
 
     Raises:
-        InputError: a table breaks its schema, no exam joins, or no outcome is known.
+        InputError: a table breaks its schema, no exam joins, or no outcome, density or quality is
+            known.
     """
     check_shares(settings.splits)
     require_index(index)
@@ -65,7 +67,8 @@ def write_cohort(index: Path, registry: Path, out: Path, settings: CohortSetting
     studies = _by_examination(joined, merged, examinations)
     images = choose_images(scan_index_images(index, COLUMNS), studies, settings.stand_ins.reasons())
     found = find_exams(examinations, studies, images.filter(pl.col("left_out").is_null()))
-    _refuse_no_outcome(found, merged.registry, registry, settings.outcomes)
+    labels = find_labels(merged.registry, found, images, index)
+    _refuse_no_outcome(found, labels, registry, settings.outcomes)
     division = divide_exams(found, settings.splits)
     found = found.with_columns(division.exams.select("split", "fold", "held_out"))
     exams = add_priors(found.filter(~pl.col("held_out")), settings.priors)
@@ -77,14 +80,16 @@ def write_cohort(index: Path, registry: Path, out: Path, settings: CohortSetting
         images["left_out"],
         repeated=tables.exams.height - examinations.height,
     )
-    written = _write_tables(exams, images, merged.registry.risk_factors, out, settings.mirai_csv)
+    kept = _of_exams(images, exams)
+    _write_tables(exams, kept, labels, merged.registry.risk_factors, out)
+    written = _write_mirai(exams, kept, out, settings.mirai_csv)
     write_table(attrition, out / "attrition.parquet")
     notices = [*tables.notices, *date_notices(tables.exams)]
-    notices += day_notices(tables.exams, studied, joined)
+    notices += [*day_notices(tables.exams, studied, joined), *labels.notices]
     notices += [*followup_notices(tables, settings.outcomes), *division.notices, *written]
     # With the salt that was found, so that these settings divide so again.
     splits = replace(settings.splits, salt=division.salt, best_of=1)
-    counts = cohort_counts(exams, joined)
+    counts = cohort_counts(count_labels(exams, labels), joined)
     about = {
         "mim": __version__,
         "index": str(index.absolute()),
@@ -129,32 +134,52 @@ def _hold_out(images: pl.DataFrame, held_out: pl.Series) -> pl.DataFrame:
     return images.with_columns(left_out=reason)
 
 
+def _of_exams(images: pl.DataFrame, exams: pl.DataFrame) -> pl.DataFrame:
+    """The images in use, with ``exam``, in the order in which they are written."""
+    used = images.filter(pl.col("left_out").is_null())
+    named = used.join(exams.select("examination", "exam"), on="examination")
+    return named.sort("exam", "laterality", "view")
+
+
 def _write_tables(
-    exams: pl.DataFrame, images: pl.DataFrame, risk_factors: pl.DataFrame, out: Path, mirai: bool
-) -> list[str]:
-    """Write the cohort's tables, and remove those of an earlier cohort that it has not; notices.
+    exams: pl.DataFrame,
+    images: pl.DataFrame,
+    labels: LabelTables,
+    risk_factors: pl.DataFrame,
+    out: Path,
+) -> None:
+    """Write the cohort's tables, and remove those of an earlier cohort that it has not.
 
     Without ``cohort.json``, which is written last, no command takes a folder for a cohort.
     """
     (out / "cohort.json").unlink(missing_ok=True)
-    names = exams.select("examination", "exam_id", "exam")
-    used = images.filter(pl.col("left_out").is_null()).join(names, on="examination")
-    used = used.sort("exam", "laterality", "view").rename({"row_spacing_mm": "spacing_mm"})
     write_frame(exams, EXAMS, out / "exams.parquet")
-    write_frame(used, IMAGES, out / "images.parquet")
-    (out / "risk_factors.parquet").unlink(missing_ok=True)
+    write_frame(images, IMAGES, out / "images.parquet")
+    names = exams.select("exam_id", "exam")
+    perhaps = {
+        "density": (labels.density, DENSITY),
+        "quality": (labels.quality, QUALITY),
+        "risk_factors": (risk_factors.join(names, on="exam_id"), RISK_FACTORS),
+    }
+    for name, (table, schema) in perhaps.items():
+        path = out / f"{name}.parquet"
+        path.unlink(missing_ok=True)
+        hers = table.join(names, on="exam", how="semi")
+        if hers.height:
+            write_frame(hers.sort(schema.key), schema, path)
+
+
+def _write_mirai(exams: pl.DataFrame, images: pl.DataFrame, out: Path, wanted: bool) -> list[str]:
+    """Write or remove ``mirai.csv``; a notice of what it lacks."""
     (out / "mirai.csv").unlink(missing_ok=True)
-    if risk_factors.height:
-        hers = risk_factors.join(names, on="exam_id").sort("exam")
-        write_frame(hers, RISK_FACTORS, out / "risk_factors.parquet")
-    if mirai:
-        left_out = write_mirai(exams, used, out / "mirai.csv")
-        return [f"mirai.csv: {left_out} exams left out, as their years are not known"]
-    return []
+    if not wanted:
+        return []
+    left_out = write_mirai(exams, images, out / "mirai.csv")
+    return [f"mirai.csv: {left_out} exams left out, as their years are not known"]
 
 
 def _refuse_no_outcome(
-    exams: pl.DataFrame, tables: Registry, registry: Path, settings: OutcomeSettings
+    exams: pl.DataFrame, labels: LabelTables, registry: Path, settings: OutcomeSettings
 ) -> None:
     """Stop where there is nothing to learn or measure: no exam, or nothing known of them."""
     if exams.is_empty():
@@ -163,7 +188,7 @@ def _refuse_no_outcome(
             "usable image; compare the cancers' days, and what the index left out"
         )
     known = exams["left_cancer"].count() + exams["right_cancer"].count()
-    if known or tables.density.height or tables.quality.height:
+    if known or labels.density.height or labels.quality.height:
         return
     raise InputError(
         f"{registry}: no exam of the cohort has a known outcome, for none is followed for "

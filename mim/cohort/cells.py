@@ -39,7 +39,7 @@ DAY_FORMS = (
 )
 NUMBER_FORMS = (
     (r"^[+-]?\d+,\d+$", "has a decimal comma; write a decimal point"),
-    (r"^[+-]?[\d.,]+ ?[^\W\d]+$", "carries a unit; write the number alone"),
+    (r"^[+-]?[\d.,]+ ?(%|[^\W\d]+)$", "carries a unit; write the number alone"),
 )
 FORMS: dict[pa.DataType, tuple[tuple[str, str], ...]] = {
     pa.date32(): DAY_FORMS,
@@ -57,7 +57,8 @@ EXPECTED = {
 
 MANY_DAYS = 60
 """So many different days, none after the 12th of its month, are a swap and no chance."""
-MANY_SIZES = 20
+MANY_NUMBERS = 20
+"""From so many numbers on, a column is judged by all of them."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ def _limits(values: pl.Series, column: Column) -> Iterator[tuple[pl.Series, str]
     if column.type == pa.date32():
         yield values >= EARLIEST, f"is before {EARLIEST}; {remedy}"
         yield values <= date.today(), f"is after today; {remedy}"
-    if column.type == pa.string() and (column.nullable or column.name.endswith("_id")):
+    if column.type == pa.string() and (column.nullable or column.name.endswith(("_id", "_uid"))):
         yield ~_means_missing(values), LEAVE_EMPTY
     if column.values is not None:
         allowed = pl.Series(column.values).cast(values.dtype)
@@ -218,6 +219,8 @@ def _odd_as_a_whole(values: pl.Series, column: Column) -> str | None:
     if column.name == "size_mm":
         sizes = values.drop_nulls()
         broken = (sizes != sizes.round()).sum()
-        if sizes.len() >= MANY_SIZES and sizes.median() < 6 and broken > sizes.len() / 2:  # type: ignore[operator]
+        if sizes.len() >= MANY_NUMBERS and sizes.median() < 6 and broken > sizes.len() / 2:  # type: ignore[operator]
             return "looks like centimetres, half of it being below 6; write millimetres"
+    if column.name == "percent" and values.count() >= MANY_NUMBERS and values.max() <= 1:  # type: ignore[operator]
+        return "looks like shares of 1, none being above it; write per cent"
     return None

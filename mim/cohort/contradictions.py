@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import polars as pl
 
 from mim.cohort.tables import ROW, Table, locate
+from mim.schemas.registry import MORE_THAN_A_KEY
+from mim.vocab import Landmark
 
 OF_AN_EXAM = ("readings", "decisions", "outcomes", "density", "quality", "risk_factors")
 OWNERS = (*((name, "exam_id", "exams") for name in OF_AN_EXAM), ("exams", "woman_id", "women"))
@@ -46,6 +48,8 @@ def odd_rows(tables: dict[str, Table]) -> list[str]:
         *_odd_cancers(frames),
         *_odd_ends(frames),
         *_odd_readings(frames),
+        *_silent_rows(frames),
+        *_odd_places(frames["landmarks"]),
     )
     return [
         f"{path.name}: {locate(rows)}: {what}"
@@ -114,3 +118,16 @@ def _odd_readings(frames: dict[str, pl.DataFrame]) -> Found:
     rows = undecided.join(agreed, on="exam_id", how="semi")[ROW]
     what = f"every reader scored {POSITIVE} or more, and the exam has no row in decisions"
     yield "readings", rows, what
+
+
+def _silent_rows(frames: dict[str, pl.DataFrame]) -> Found:
+    for schema in MORE_THAN_A_KEY:
+        rows = frames[schema.name]
+        silent = rows.filter(pl.all_horizontal(pl.exclude(ROW, *schema.key).is_null()))
+        yield schema.name, silent[ROW], "says nothing; not used"
+
+
+def _odd_places(landmarks: pl.DataFrame) -> Found:
+    for name in Landmark:
+        rows = landmarks.filter(~pl.col(f"{name}_visible"), pl.col(f"{name}_x").is_not_null())[ROW]
+        yield "landmarks", rows, f"{name} has a place, but {name}_visible is false; place not used"

@@ -24,6 +24,7 @@ USED = {
     "software_version": pl.Categorical(),
     "age_years": pl.Int32(),
     "row_spacing_mm": pl.Float64(),
+    "column_spacing_mm": pl.Float64(),
     "reason": pl.Enum(Reason),
     "image": pl.String(),
 }
@@ -34,6 +35,9 @@ WEIGHED = ("path", "detail", "sop_uid", "acquired", "view_modifiers", "kind", "p
 
 COLUMNS = ("exam", *USED, *WEIGHED)
 """Columns of the index that images are chosen by."""
+
+SQUARE = 0.01
+"""Pixels are square where the distances of rows and of columns differ by no more than this share."""
 
 CHUNK = 100_000
 """Rows turned into Python objects at a time."""
@@ -78,7 +82,8 @@ def choose_images(
     ``images``: ``COLUMNS`` of the index. ``studies``: a row for each study that joined, with
     ``exam`` (its pseudonym), ``examination`` (a whole number), ``days_after`` (of its registry exam
     after the examination's first) and ``after_diagnosis``. The result has ``examination`` (missing:
-    none), the columns of ``USED``, and ``left_out`` (missing: the cohort uses the image).
+    none), the columns of ``USED``, ``spacing_mm`` in place of the two spacings (missing: unknown, or
+    the pixels are not square), and ``left_out`` (missing: the cohort uses the image).
     """
     images = images.with_row_index("row")
     slot = pl.col("laterality").is_in(list(BREASTS)) & pl.col("view").is_in(list(SCREENING_VIEWS))
@@ -90,13 +95,14 @@ def choose_images(
         .when(~slot)
         .then(pl.lit(Reason.NOT_SCREENING_VIEW.value))
     )
+    square = (pl.col("row_spacing_mm") / pl.col("column_spacing_mm") - 1).abs() <= SQUARE
     usable = (
         images.select("row", "exam", *USED)
         .filter(pl.col("reason").is_null() | pl.col("reason").is_in(list(stand_ins)))
         .cast(USED)  # type: ignore[arg-type]
         .join(studies.lazy(), on="exam", how="left")
-        .with_columns(left_out=left_out)
-        .drop("exam")
+        .with_columns(left_out=left_out, spacing_mm=pl.when(square).then("row_spacing_mm"))
+        .drop("exam", "row_spacing_mm", "column_spacing_mm")
         .collect(engine="streaming")
     )
     candidates = usable.filter(pl.col("examination").is_not_null() & ~pl.col("after_diagnosis"))

@@ -6,6 +6,7 @@ import polars as pl
 import pyarrow as pa
 
 from mim.cohort.join import Joined
+from mim.cohort.label_tables import COUNTED
 from mim.cohort.labels import last_day
 from mim.cohort.registry import Registry
 from mim.cohort.settings import OutcomeSettings
@@ -17,7 +18,10 @@ GROUPS = {"split": Split, "maker": Maker}
 
 
 def cohort_counts(exams: pl.DataFrame, joined: Joined) -> dict[str, Any]:
-    """Exams, women and outcomes of the whole, per split, per maker, and what joined them."""
+    """Exams, women, outcomes and labels of the whole, per split, per maker, and what joined them.
+
+    ``exams``: the cohort's, with the columns that ``count_labels`` adds.
+    """
     return {
         "all": exams.select(_figures()).row(0, named=True),
         **{column: _counts_by(exams, column) for column in GROUPS},
@@ -70,6 +74,7 @@ def _figures() -> list[pl.Expr]:
             ).alias(f"{outcome.value}, breasts")
             for outcome in Outcome
         ),
+        pl.col(*COUNTED).sum(),
     ]
 
 

@@ -10,6 +10,7 @@ from mim.cohort.cells import Fault, read_cells
 from mim.cohort.table_files import open_table
 from mim.schemas import registry as schemas
 from mim.schemas.table import Schema, TableError
+from mim.vocab import Landmark
 
 ROW = "row"
 """Number of a row as a spreadsheet counts, the header being row 1."""
@@ -58,6 +59,8 @@ def read_table(path: Path, schema: Schema) -> Table:
     raw = raw.with_row_index(ROW, offset=2)
     faults = _read_columns(table, schema, raw.filter(~blank) if blank.any() else raw)
     _find_repeats(table, schema.key, faults)
+    if schema.name == schemas.LANDMARKS.name:
+        _find_half_places(table, faults)
     if schema.name == schemas.EXAMS.name:
         if table.rows.is_empty():
             table.faults.append(f"{path}: no exam in it; add the exams, one a row")
@@ -85,6 +88,11 @@ def _compare_columns(table: Table, schema: Schema, names: list[str]) -> None:
         table.faults.append(
             f"{table.path}: column '{column.name}' ({column.meaning}) is missing{hint}"
         )
+    said = [column.name for column in schema.columns if column.name not in schema.key]
+    if schema in schemas.MORE_THAN_A_KEY and not set(said).intersection(names):
+        like = [name for name in sorted(extra) if schemas.nearest(name, said)]
+        hint = f"is '{like[0]}' one of them? then rename that" if like else "add one of them"
+        table.faults.append(f"{table.path}: has none of the columns {', '.join(said)}; {hint}")
     if extra:
         ignored = (_with_hint(name, [column.name for column in absent]) for name in sorted(extra))
         table.notices.append(f"{table.path.name}: unknown columns, ignored: {', '.join(ignored)}")
@@ -136,3 +144,18 @@ def _find_repeats(table: Table, key: tuple[str, ...], faults: dict[str, list[Fau
             f"{table.path}: {locate(again[ROW])}, column '{', '.join(key)}' repeats row {first}; "
             "keep one of them"
         )
+
+
+def _find_half_places(table: Table, faults: dict[str, list[Fault]]) -> None:
+    """Landmarks with a column and no row, or a row and no column, that is not at fault itself."""
+    for name in Landmark:
+        both = (f"{name}_x", f"{name}_y")
+        for there, lacking in (both, both[::-1]):
+            half = table.rows.filter(pl.col(there).is_not_null() & pl.col(lacking).is_null())[ROW]
+            for fault in faults.get(lacking, []):
+                half = half.filter(~half.is_in(fault.rows.implode()))
+            if half.len() and lacking not in table.unread:
+                table.faults.append(
+                    f"{table.path}: {locate(half)}, column '{lacking}' is empty where '{there}' "
+                    "is not; fill in both, or neither"
+                )

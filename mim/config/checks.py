@@ -99,7 +99,7 @@ LIMITS: dict[type, dict[str, tuple[float, float]]] = {
     },
     AugmentSettings: {
         "probability": SHARE,
-        "rotation_degrees": (0, 180),
+        "rotation_degrees": (0, 80),
         "shift": SHARE,
         "scale": (0, 0.9),
         "brightness": SHARE,

@@ -45,6 +45,9 @@ from mim.workers.settings import WorkersSettings
 SHARDS_AT_LEAST = 16
 """A small cohort still gets this many shards, so that the work spreads and progress shows."""
 
+MADE = ("top", "bottom", "left", "right", "scale", "mirrored", "upside_down")
+"""Columns that say how pixels came from the stored image to the model's input."""
+
 ROWS_AT_ONCE = 100_000
 """Rows of ``images.parquet`` that are written together."""
 
@@ -114,24 +117,36 @@ class Cache:
     def __contains__(self, image: str) -> bool:
         return self._places.find(image) is not None
 
-    def read(self, image: str) -> NDArray[np.uint16]:
+    def made(self, images: pa.ChunkedArray) -> pa.Table:
+        """What the recipe did to each of many images: ``MADE``; missing where none is cached."""
+        rows = pq.read_table(self.folder / "images.parquet", columns=["image", *MADE])
+        return rows.select(MADE).take(pc.index_in(images, rows["image"]))
+
+    def read(self, image: str, pixels: NDArray[np.uint16] | None = None) -> NDArray[np.uint16]:
         """Pixels of an image, uint16 [height, width], checked against their checksum.
+
+        Args:
+            image: its pseudonym.
+            pixels: contiguous array to read into; None makes one.
 
         Raises:
             InputError: the image is not in the cache, or damaged there.
         """
+        if pixels is None:
+            pixels = np.empty((self.recipe.height, self.recipe.width), np.uint16)
         place = self._places.find(image)
         if place is None:
             raise InputError(f"{self.folder}: holds no image {image}; run 'mim cache' again")
         try:
-            return self._shards.read(*place)
+            self._shards.read_into(pixels, *place)
         except InputError:
             # It may have been prepared again since this cache was opened.
             self._places = Places(self.folder / "places.arrow")
             newer = self._places.find(image)
             if newer in (None, place):
                 raise
-            return self._shards.read(*newer)
+            self._shards.read_into(pixels, *newer)
+        return pixels
 
 
 def _single_cache(folder: Path) -> Path:

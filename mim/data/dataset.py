@@ -1,50 +1,31 @@
 """Exams with their priors as tensors."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from mim.data.augment import Augment
+from mim.data.augment import Changes, change_image, draw_changes, draw_swap, move_landmarks
 from mim.data.cache import Cache
+from mim.data.exams import ExamLabels, Exams
+from mim.data.landmarks import keep_inside
 from mim.data.sampler import Draw
-from mim.schemas.cohort import EXAMS, IMAGES
-from mim.schemas.table import read_table
-from mim.vocab import (
-    VIEW_SLOTS,
-    Criterion,
-    Density,
-    Landmark,
-    Laterality,
-    Outcome,
-    Split,
-    View,
-)
+from mim.data.settings import AugmentSettings, Place
+from mim.image.alignment import align_prior
+from mim.vocab import BREASTS, SCREENING_VIEWS, VIEW_SLOTS
 
+Images = NDArray[np.uint16]
+Drawn = Changes[NDArray[Any]]
 
-class Exam(NamedTuple):
-    """One exam of the cohort with what is known of it, and its images by slot.
+VIEWS_SWAPPED = [*range(len(SCREENING_VIEWS), len(VIEW_SLOTS)), *range(len(SCREENING_VIEWS))]
+"""Slots of the other breast's views."""
 
-    ``slots`` has one pseudonym, or None, for each of ``vocab.VIEW_SLOTS``; ``cancer`` and
-    ``outcome`` are left, right; ``cancer`` is None where unknown.
-    """
-
-    exam: str
-    woman: str
-    maker: str
-    split: Split
-    slots: tuple[str | None, ...]
-    cancer: tuple[bool | None, bool | None]
-    outcome: tuple[Outcome, Outcome]
-    years_to_cancer: tuple[float | None, float | None]
-    years_followed: tuple[float | None, float | None]
-    density: Density | None
-    priors: tuple[str, ...]
-    months_before: tuple[float, ...]
+DROPPING = 1
+"""Beside the draw's seed, so that hidden priors do not go with one kind of augmentation."""
 
 
 class Labels(NamedTuple):
@@ -87,139 +68,155 @@ class ExamBatch(NamedTuple):
     months: Tensor
     """float32 [exam, time], months before the exam; 0 for the exam itself and where absent."""
     labels: Labels
-    """What is known of the exams."""
+    """What is known of the exams, of absent views too."""
+    changes: Changes[Tensor] | None
+    """Augmentation that is still to be done to the images, tensors [exam, time, view, ...]."""
     exam: Tensor
-    """int64 [exam], place in the dataset."""
+    """int64 [exam], row in ``Exams.table``."""
 
 
-class Exams:
-    """The exams of a cohort whose images are in the cache, by pseudonym.
-
-    Exams none of whose images could be prepared are left out and counted in ``without_image``.
-    """
-
-    def __init__(self, cohort: Path, cache: Cache) -> None:
-        slots: dict[str, list[str | None]] = {}
-        for row in read_table(cohort / "images.parquet", IMAGES).to_pylist():
-            slot = VIEW_SLOTS.index((Laterality(row["laterality"]), View(row["view"])))
-            views = slots.setdefault(row["exam"], [None] * len(VIEW_SLOTS))
-            if row["image"] in cache:
-                views[slot] = row["image"]
-        rows = read_table(cohort / "exams.parquet", EXAMS).to_pylist()
-        exams = [_exam(row, tuple(slots.get(row["exam"], ()))) for row in rows]
-        self._exams = {exam.exam: exam for exam in exams if any(exam.slots)}
-        self.without_image = len(exams) - len(self._exams)
-
-    def __iter__(self) -> Iterator[Exam]:
-        return iter(self._exams.values())
-
-    def get(self, exam: str) -> Exam | None:
-        """An exam by its pseudonym; None where none of its images is in the cache."""
-        return self._exams.get(exam)
-
-
-def _labels(exams: Sequence[Exam]) -> Labels:
-    count = len(exams)
-    nan = float("nan")
-    classes = [-1 if exam.density is None else list(Density).index(exam.density) for exam in exams]
-    views = (count, len(VIEW_SLOTS))
-    return Labels(
-        torch.tensor([[nan if c is None else float(c) for c in exam.cancer] for exam in exams]),
-        torch.tensor([[nan if y is None else y for y in exam.years_to_cancer] for exam in exams]),
-        torch.tensor([[nan if y is None else y for y in exam.years_followed] for exam in exams]),
-        torch.tensor(classes)[:, None].expand(-1, 2).clone(),
-        torch.full((count, 2), nan),
-        torch.full((*views, len(Landmark), 2), nan),
-        torch.full((*views, len(Landmark)), nan),
-        torch.full((*views, len(Criterion)), nan),
-    )
-
-
-def _exam(row: Mapping[str, Any], slots: tuple[str | None, ...]) -> Exam:
-    return Exam(
-        exam=row["exam"],
-        woman=row["woman"],
-        maker=row["maker"],
-        split=Split(row["split"]),
-        slots=slots,
-        cancer=(row["left_cancer"], row["right_cancer"]),
-        outcome=(Outcome(row["left_outcome"]), Outcome(row["right_outcome"])),
-        years_to_cancer=(row["left_years_to_cancer"], row["right_years_to_cancer"]),
-        years_followed=(row["left_years_followed"], row["right_years_followed"]),
-        density=None if row["density"] is None else Density(row["density"]),
-        priors=tuple(row["priors"]),
-        months_before=tuple(row["months_before"]),
-    )
-
-
-class ExamDataset(Dataset[ExamBatch]):
-    """Whole batches of exams, decoded into one buffer.
+class ExamDataset:
+    """Exams in a fixed order, from which whole batches are made.
 
     Args:
-        exams: the exams to draw from, in order.
+        rows: the exams to draw from, rows of ``everyone.table``.
         everyone: the cohort's exams, in which priors are looked up.
+        cache: their images.
         times: length of the time axis: the exam and its most priors.
-        augment: change of each image; None leaves images as they are.
+        augment: random changes; None leaves exams as they are.
         drop_priors: share of draws whose priors are hidden.
+        align_priors: move each prior's image onto the exam's image of the same view.
     """
 
     def __init__(
         self,
-        exams: Sequence[Exam],
+        rows: NDArray[np.int64],
         everyone: Exams,
         cache: Cache,
         times: int,
-        augment: Augment | None,
+        augment: AugmentSettings | None = None,
         drop_priors: float = 0.0,
+        align_priors: bool = False,
     ) -> None:
-        self.exams = list(exams)
+        self.rows = rows
         self._everyone = everyone
         self._cache = cache
         self._times = times
         self._augment = augment
         self._drop_priors = drop_priors
+        self._align_priors = align_priors
 
     def __len__(self) -> int:
-        return len(self.exams)
+        return len(self.rows)
 
-    def __getitem__(self, draws: list[Draw]) -> ExamBatch:
-        shape = (len(draws), self._times, len(VIEW_SLOTS))
+    def shape(self, exams: int) -> tuple[int, ...]:
+        """Shape of a batch's images."""
         recipe = self._cache.recipe
-        images = np.zeros((*shape, 1, recipe.height, recipe.width), np.uint16)
-        present = np.zeros(shape, bool)
-        months = np.zeros(shape[:2], np.float32)
-        for place, draw in enumerate(draws):
-            self._fill(
-                self.exams[draw.exam], draw.seed, images[place], present[place], months[place]
-            )
-        exams = [self.exams[draw.exam] for draw in draws]
-        return ExamBatch(
-            images=torch.from_numpy(images),
-            present=torch.from_numpy(present),
-            months=torch.from_numpy(months),
-            labels=_labels(exams),
-            exam=torch.tensor([draw.exam for draw in draws]),
-        )
+        return (exams, self._times, len(VIEW_SLOTS), 1, recipe.height, recipe.width)
 
-    def _fill(
-        self,
-        exam: Exam,
-        seed: int,
-        images: np.ndarray,
-        present: np.ndarray,
-        months: np.ndarray,
-    ) -> None:
-        hidden = np.random.default_rng(seed).random() < self._drop_priors
-        priors = () if hidden else zip(exam.priors, exam.months_before, strict=True)
-        found = [(self._everyone.get(prior), gap) for prior, gap in priors]
-        timeline = [(exam, 0.0), *((prior, gap) for prior, gap in found if prior is not None)]
-        for time, (at, gap) in enumerate(timeline[: self._times]):
-            months[time] = gap
-            for view, image in enumerate(at.slots):
-                if image is None:
-                    continue
-                pixels = self._cache.read(image)
-                if self._augment is not None:
-                    pixels = self._augment(pixels, seed + time * len(VIEW_SLOTS) + view)
-                images[time, view, 0] = pixels
-                present[time, view] = True
+    def __getitem__(self, draws: Sequence[Draw]) -> ExamBatch:
+        batch, jobs = self.begin(draws, np.empty(self.shape(len(draws)), np.uint16))
+        for job in jobs:
+            job()
+        return batch
+
+    def begin(
+        self, draws: Sequence[Draw], images: Images
+    ) -> tuple[ExamBatch, list[Callable[[], None]]]:
+        """A batch whose images are yet to be read, and the jobs that read them.
+
+        Args:
+            draws: exams and seeds.
+            images: contiguous uint16 of ``shape(len(draws))``, which the batch's tensor shares.
+
+        Returns:
+            The batch, and a job for each view of each exam; they may run in any order and thread,
+            and raise ``InputError``, naming the file, where an image is damaged.
+        """
+        rows = self.rows[[draw.exam for draw in draws]]
+        seeds = [draw.seed for draw in draws]
+        timeline, months = self._timelines(rows, seeds)
+        pictures = np.where(timeline[..., None] >= 0, self._everyone.images[timeline], -1)
+        labels = ExamLabels._make(part[rows] for part in self._everyone.labels)
+        changes = self._draw(seeds)
+        if self._augment is not None and changes is not None:
+            swapped = np.array([draw_swap(self._augment, seed) for seed in seeds])
+            pictures[swapped] = pictures[swapped][:, :, VIEWS_SWAPPED]
+            labels = _move(_swap(labels, swapped), changes)
+        on_device = self._augment is not None and self._augment.where is Place.device
+        here, there = (None, changes) if on_device else (changes, None)
+        batch = ExamBatch(
+            images=torch.from_numpy(images),
+            present=torch.from_numpy(pictures >= 0),
+            months=torch.from_numpy(months),
+            labels=Labels(*map(torch.from_numpy, labels)),
+            changes=there and Changes(*map(torch.from_numpy, there)),
+            exam=torch.from_numpy(rows),
+        )
+        jobs: list[Callable[[], None]] = [
+            partial(
+                self._read,
+                pictures[exam, :, view],
+                here and Changes(*(part[exam, :, view] for part in here)),
+                images[exam, :, view, 0],
+            )
+            for exam in range(len(draws))
+            for view in range(len(VIEW_SLOTS))
+        ]
+        return batch, jobs
+
+    def _draw(self, seeds: Sequence[int]) -> Drawn | None:
+        """Changes [exam, time, view, ...]."""
+        if self._augment is None:
+            return None
+        recipe = self._cache.recipe
+        aspect = recipe.height / recipe.width
+        drawn = [draw_changes(self._augment, seed, self._times, aspect) for seed in seeds]
+        return Changes(*map(np.stack, zip(*drawn, strict=True)))
+
+    def _timelines(
+        self, rows: NDArray[np.int64], seeds: Sequence[int]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Rows of each exam and its priors [exam, time], -1 where there is none; and months."""
+        timeline = np.full((len(rows), self._times), -1)
+        timeline[:, 0] = rows
+        months = np.zeros(timeline.shape, np.float32)
+        drawn = [np.random.default_rng([seed, DROPPING]).random() for seed in seeds]
+        shown = np.array(drawn) >= self._drop_priors
+        most = min(self._times - 1, self._everyone.priors.shape[1])
+        timeline[shown, 1 : 1 + most] = self._everyone.priors[rows[shown], :most]
+        months[shown, 1 : 1 + most] = self._everyone.months[rows[shown], :most]
+        return timeline, months
+
+    def _read(self, pictures: NDArray[np.int64], changes: Drawn | None, out: Images) -> None:
+        """One view of an exam and its priors, [time, height, width]."""
+        current: Images | None = None
+        for time, picture in enumerate(pictures.tolist()):
+            if picture < 0:
+                out[time] = 0
+                continue
+            pixels = out[time] if changes is None else np.empty_like(out[time])
+            self._cache.read(self._everyone.image_table["image"][picture].as_py(), pixels)
+            if self._align_priors and current is not None:
+                pixels = align_prior(pixels, current)
+            if time == 0:
+                current = pixels
+            if changes is not None:
+                change_image(pixels, Changes(*(part[time] for part in changes)), out[time])
+            elif pixels is not out[time]:
+                out[time] = pixels
+
+
+def _swap(labels: ExamLabels, swapped: NDArray[np.bool_]) -> ExamLabels:
+    """Left and right change places where told."""
+    for part in labels:
+        order = [1, 0] if part.shape[1] == len(BREASTS) else VIEWS_SWAPPED
+        part[swapped] = part[swapped][:, order]
+    return labels
+
+
+def _move(labels: ExamLabels, changes: Drawn) -> ExamLabels:
+    """Landmarks move with the exam's own images."""
+    points = move_landmarks(labels.landmarks, changes.move[:, 0])
+    landmarks, visible = keep_inside(points, labels.visible)
+    return labels._replace(landmarks=landmarks, visible=visible)

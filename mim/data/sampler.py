@@ -1,12 +1,15 @@
-"""Which exams make up each batch, for any seed and epoch."""
+"""Which exams make up each batch, for any seed, epoch and number of ranks.
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+A rank is one of the processes that train together, each on batches of its own.
+"""
+
+from collections.abc import Iterator
 from math import ceil
 from typing import NamedTuple
 
 import numpy as np
-from torch.utils.data import Sampler
+from numpy.typing import NDArray
+from torch import distributed
 
 
 class Draw(NamedTuple):
@@ -16,62 +19,116 @@ class Draw(NamedTuple):
     seed: int
 
 
-class CaseSampler(Sampler[list[Draw]]):
-    """Batches in which cases, exams with cancer, are never missing.
+class Ranks(NamedTuple):
+    """This process's number among all that train together, from 0, and how many they are."""
 
-    An epoch shows every exam once, in an order of its own. Cases are spread evenly over the
-    batches; where there are fewer than ``cases_per_batch`` for each batch, cases come again;
-    a batch has room for one other exam at least.
-    Nothing but (seed, epoch) decides, so a run that continues draws what it would have drawn.
+    rank: int
+    world: int
+
+    @classmethod
+    def now(cls) -> "Ranks":
+        """As torch.distributed has it; 0 of 1 where it was not started."""
+        if distributed.is_available() and distributed.is_initialized():
+            return cls(distributed.get_rank(), distributed.get_world_size())
+        return cls(0, 1)
+
+
+class CaseSampler:
+    """Batches in which cases, such as exams with cancer, are never missing.
+
+    An epoch shows every exam once, in an order of its own, over the batches of all ranks. Exams and
+    cases are spread evenly, so that batches differ by one exam at most; where there are fewer cases
+    than ``cases_per_batch`` for each batch, cases come again; a batch has room for one other exam
+    at least. Only where ranks have more batches than there are exams do others come again too.
+    Nothing but (seed, epoch, number of ranks) decides, so a run that continues draws what it would
+    have drawn.
+
+    Args:
+        is_case: bool [exam].
+        batch_size: exams in a batch of one rank, at most.
+        cases_per_batch: at least.
+        seed: of the whole run.
+        ranks: None looks them up when asked, since training starts processes late.
     """
 
     def __init__(
-        self, is_case: Sequence[bool], batch_size: int, cases_per_batch: int, seed: int
+        self,
+        is_case: NDArray[np.bool_],
+        batch_size: int,
+        cases_per_batch: int,
+        seed: int,
+        ranks: Ranks | None = None,
     ) -> None:
         self._cases = np.flatnonzero(is_case)
         self._others = np.flatnonzero(~np.asarray(is_case, bool))
         self._least = min(cases_per_batch, batch_size - 1) if len(self._cases) else 0
         self._batch_size = batch_size
         self._seed = seed
-        self._epoch = 0
+        self._ranks = ranks
+        self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""
-        self._epoch = epoch
+        self.epoch = epoch
+
+    def batches(self, world: int) -> int:
+        """Batches of each of ``world`` ranks in one epoch."""
+        all_once = (len(self._cases) + len(self._others)) / self._batch_size
+        of_others = len(self._others) / (self._batch_size - self._least)
+        return ceil(ceil(max(all_once, of_others)) / world)
 
     def __len__(self) -> int:
-        all_once = ceil((len(self._cases) + len(self._others)) / self._batch_size)
-        room_for_others = self._batch_size - self._least
-        return max(all_once, ceil(len(self._others) / room_for_others))
+        return self.batches((self._ranks or Ranks.now()).world)
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        random = np.random.default_rng([self._seed, self._epoch])
-        batches: list[list[int]] = [[] for _ in range(len(self))]
-        wanted = max(len(self._cases), self._least * len(batches))
-        cases: list[int] = []
-        while len(cases) < wanted:
-            cases.extend(random.permutation(self._cases).tolist())
-        for place, exam in enumerate(cases[:wanted]):
-            batches[place % len(batches)].append(exam)
-        others = iter(random.permutation(self._others).tolist())
-        for batch in batches:
-            batch.extend(islice(others, self._batch_size - len(batch)))
-        seeds = random.integers(2**31, size=(len(batches), self._batch_size))
-        for batch, batch_seeds in zip(batches, seeds, strict=True):
-            yield [Draw(e, int(s)) for e, s in zip(batch, batch_seeds, strict=False)]
+        rank, world = self._ranks or Ranks.now()
+        count = self.batches(world) * world
+        random = np.random.default_rng([self._seed, self.epoch])
+        least = self._least if len(self._others) else max(1, self._least)
+        cases = _again(random, self._cases, max(len(self._cases), least * count))
+        others = _again(random, self._others, max(len(self._others), count - len(cases)))
+        seeds = random.integers(2**31, size=(count, self._batch_size))
+        # Cases are dealt out one by one; others fill each batch up to its share of all exams.
+        ends = np.arange(1, count + 1)
+        dealt = len(cases) // count * ends + np.minimum(ends, len(cases) % count)
+        whole = len(cases) + len(others)
+        filled = whole // count * ends + np.minimum(ends, whole % count) - dealt
+        for batch in range(rank, count, world):
+            start = filled[batch - 1] if batch else 0
+            exams = [*cases[batch::count].tolist(), *others[start : filled[batch]].tolist()]
+            yield [Draw(e, s) for e, s in zip(exams, seeds[batch].tolist(), strict=False)]
 
 
-class EveryExam(Sampler[list[Draw]]):
-    """Batches of all exams in order, once each."""
+def _again(random: np.random.Generator, exams: NDArray[np.int64], wanted: int) -> NDArray[np.int64]:
+    """Exams in random order, over and over until there are as many as wanted."""
+    if not len(exams):
+        return exams
+    rounds = [random.permutation(exams) for _ in range(ceil(wanted / len(exams)))]
+    return np.concatenate([exams[:0], *rounds])[:wanted]
 
-    def __init__(self, exams: int, batch_size: int) -> None:
+
+class EveryExam:
+    """Batches of all exams in order, dealt out over the ranks.
+
+    Each rank gets as many batches as the others, or ranks would wait for each other for ever: where
+    they do not come out even, the first batches come again. Who counts, counts each exam once.
+    """
+
+    epoch = 0
+    """Every pass is the same."""
+
+    def __init__(self, exams: int, batch_size: int, ranks: Ranks | None = None) -> None:
         self._exams = exams
         self._batch_size = batch_size
+        self._ranks = ranks
 
     def __len__(self) -> int:
-        return ceil(self._exams / self._batch_size)
+        return ceil(self._exams / self._batch_size / (self._ranks or Ranks.now()).world)
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        for start in range(0, self._exams, self._batch_size):
+        rank, world = self._ranks or Ranks.now()
+        count = ceil(self._exams / self._batch_size)
+        for batch in range(rank, len(self) * world, world):
+            start = batch % count * self._batch_size
             end = min(start + self._batch_size, self._exams)
             yield [Draw(exam, exam) for exam in range(start, end)]

@@ -26,25 +26,25 @@ class AugmentSettings:
     probability: float = 0.8
     """Share of images changed; 0 turns augmentation off."""
     rotation_degrees: float = 10.0
-    """Largest rotation."""
+    """Largest angle by which the breast turns up or down about its base; the chest wall stays upright."""
     shift: float = 0.05
-    """Largest shift, as a share of height and width."""
+    """Largest shift up or down, and into the chest wall, as a share of height and width; what leaves the image is lost."""
     scale: float = 0.1
-    """Largest change of size, as a share."""
+    """Largest loss of size, as a share; the crop is tight, so a breast made larger would lose its nipple."""
     brightness: float = 0.1
-    """Largest change of brightness, as a share of full scale."""
+    """Largest change of the middle grey level, as a share of full scale; black and white stay."""
     contrast: float = 0.2
-    """Largest change of contrast, as a share."""
+    """Largest change of the contrast about the middle grey level, as a share."""
     curve: float = 0.15
-    """Largest bend of the grey-level curve, as a share of full scale; curves rise throughout."""
+    """Largest bend of the grey-level curve at any level, as a share of full scale; curves rise throughout."""
     noise: float = 0.01
-    """Largest standard deviation of added noise, as a share of full scale."""
+    """Largest standard deviation of added noise, as a share of full scale; every second changed image has noise."""
     blur: float = 0.7
-    """Largest standard deviation of the blur, in pixels of the model's input."""
+    """Largest standard deviation of the blur, in pixels of the model's input; one changed image in four is blurred."""
     resolution: float = 0.3
-    """Largest loss of resolution: 0.5 keeps half the pixels of a row."""
+    """Largest loss of resolution, for one changed image in four: 0.5 keeps half the pixels of a row."""
     cutout: float = 0.15
-    """Largest side of a square that is blacked out, as a share of the height."""
+    """Largest side of a square that is blacked out in every second changed image, as a share of the height."""
     swap_sides: float = 0.5
     """Share of training exams whose left and right change places, with their labels: the mirror image of the woman."""
     same_for_priors: bool = True

@@ -285,7 +285,15 @@ class ShardReader:
         self._shape = (recipe.height, recipe.width)
 
     def read(self, shard: str, offset: int, length: int, checksum: int) -> NDArray[np.uint16]:
-        """Pixels of one image, uint16 [height, width].
+        """Pixels of one image, uint16 [height, width]; see ``read_into``."""
+        pixels = np.empty(self._shape, np.uint16)
+        self.read_into(pixels, shard, offset, length, checksum)
+        return pixels
+
+    def read_into(
+        self, pixels: NDArray[np.uint16], shard: str, offset: int, length: int, checksum: int
+    ) -> None:
+        """Pixels of one image into a contiguous array, uint16 [height, width].
 
         The compressed bytes are checked against their xxh3_64 before they are decompressed:
         what blosc2 makes of damaged ones is another picture more often than an error.
@@ -294,7 +302,6 @@ class ShardReader:
             InputError: the bytes are not those that were written.
         """
         path = self._folder / shard
-        pixels = np.empty(self._shape, np.uint16)
         try:
             with path.open("rb", buffering=0) as file:
                 packed = os.pread(file.fileno(), length, offset)
@@ -306,4 +313,3 @@ class ShardReader:
                 f"{path}: the image at byte {offset} is damaged ({error}); "
                 "run 'mim cache' with verify=true"
             ) from error
-        return pixels

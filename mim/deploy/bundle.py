@@ -1,8 +1,9 @@
 """A bundle: the model, what it needs, and proof that it still does what it did.
 
-``bundle.json`` says how images are prepared, what the scores mean, where the thresholds lie and
-what was learnt from; ``model.onnx`` is the model; ``golden.npz`` holds a case with its answers.
-Loading checks all of it before the first exam is scored.
+``bundle.json`` says how images are prepared, what the outputs mean, where the thresholds lie and
+what was learnt from; ``model.onnx`` is the model; ``golden.npz`` holds a case with its answers;
+``weights.safetensors`` holds the weights, for training that goes on from here. Loading checks all
+of it before the first exam is scored, the weights by their checksum alone.
 """
 
 import hashlib
@@ -10,64 +11,81 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from mim.cohort.settings import PriorSettings, StandInSettings
 from mim.errors import InputError
+from mim.image.alignment import align_prior
 from mim.image.phantom import phantom
 from mim.image.recipe import fingerprint, prepare_stored
 from mim.image.settings import RecipeSettings
 from mim.schemas.table import read_json
-from mim.vocab import Laterality, View
+from mim.vocab import Laterality, Task, View
 
-FORMAT = 2
+FORMAT = 3
 """Version of the bundle's layout."""
 
+LISTED = ("model.onnx", "golden.npz", "weights.safetensors")
+"""Files of which ``bundle.json`` holds a checksum."""
+
 TOLERANCE = 1e-4
-"""Largest difference of a score between PyTorch and ONNX, and from the golden case."""
+"""Largest difference between PyTorch and ONNX, and from the golden case, as a share of the highest
+value that an output can have."""
 
 PIXEL_TOLERANCE = 16
 """Largest mean difference of prepared pixels, of 65535: rounding of another OpenCV build."""
 
+MOVED_TOLERANCE = 128
+"""The same of pixels that were moved onto others, where a hundredth of a pixel counts."""
+
 Inputs = dict[str, NDArray[Any]]
+Outputs = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class Bundle:
     """A verified model.
 
-    ``thresholds`` are exam scores by selection rate; ``about`` is all of ``bundle.json``.
+    ``tasks`` are those it has learnt; ``align_priors`` says that a prior's image is moved onto the
+    exam's; ``thresholds`` are exam scores by selection rate, none without the cancer task;
+    ``about`` is all of ``bundle.json``.
     """
 
     recipe: RecipeSettings
     priors: PriorSettings
     stand_ins: StandInSettings
+    align_priors: bool
+    tasks: tuple[Task, ...]
     thresholds: dict[float, float]
     about: dict[str, Any]
     session: onnxruntime.InferenceSession
 
-    def score(self, inputs: Inputs) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Scores of breasts [exam, breast] and exams [exam], 0 to 1.
+    def score(self, inputs: Inputs) -> Outputs:
+        """Every output by its name, as ``about["outputs"]`` describes it.
 
         ``inputs`` holds ``images`` uint16 [exam, time, view, 1, height, width], ``present`` bool
         [exam, time, view] and ``months`` float32 [exam, time]; at least one view is present.
         """
-        breasts, exams = self.session.run(["breast_score", "exam_score"], inputs)
-        return breasts, exams
+        names = list(self.about["outputs"])
+        return dict(zip(names, self.session.run(names, inputs), strict=True))
 
 
 def load_bundle(folder: Path) -> Bundle:
     """Load a bundle and prove it.
 
     Raises:
-        InputError: a file is missing or changed, the recipe is not the one the model was trained
-            with, or the golden case gives other scores.
+        InputError: a file is missing or changed, the bundle is of another format, the recipe is not
+            the one the model was trained with, or the golden case gives other scores.
     """
     about = read_json(folder / "bundle.json")
     if about.get("format") != FORMAT:
-        raise InputError(f"{folder}: bundle format {about.get('format')}, this mim reads {FORMAT}")
+        raise InputError(
+            f"{folder}: bundle format {about.get('format')}, this mim reads {FORMAT}; export the "
+            "run again, or install the mim that wrote it"
+        )
     for name, checksum in about["files"].items():
         if not (folder / name).is_file():
             raise InputError(f"{folder / name}: no such file; export the bundle again")
@@ -84,10 +102,16 @@ def load_bundle(folder: Path) -> Bundle:
     )
     if session.get_modelmeta().custom_metadata_map.get("fingerprint") != about["fingerprint"]:
         raise InputError(f"{folder}: model.onnx belongs to another bundle; export it again")
-    thresholds = {t["selection_rate"]: t["threshold"] for t in about["thresholds"]}
-    priors = PriorSettings(**about["priors"])
-    stand_ins = StandInSettings(**about["stand_ins"])
-    bundle = Bundle(recipe, priors, stand_ins, thresholds, about, session)
+    bundle = Bundle(
+        recipe=recipe,
+        priors=PriorSettings(**about["priors"]),
+        stand_ins=StandInSettings(**about["stand_ins"]),
+        align_priors=about["align_priors"],
+        tasks=tuple(Task(task) for task in about["tasks"]),
+        thresholds={t["selection_rate"]: t["threshold"] for t in about["thresholds"]},
+        about=about,
+        session=session,
+    )
     _prove(bundle, folder / "golden.npz")
     return bundle
 
@@ -120,23 +144,37 @@ def prepared_phantom(recipe: RecipeSettings) -> NDArray[np.uint16]:
     return prepare_stored(phantom(), Laterality.RIGHT, View.CC, recipe).pixels
 
 
+def moved_phantom(recipe: RecipeSettings) -> NDArray[np.uint16]:
+    """The phantom, moved onto itself turned and shrunk; where priors are moved, this is checked."""
+    still = prepared_phantom(recipe)
+    size = (recipe.width, recipe.height)
+    turn = cv2.getRotationMatrix2D((0.0, recipe.height / 2), 5.0, 0.9)
+    return align_prior(still, np.asarray(cv2.warpAffine(still, turn, size), np.uint16))
+
+
 def _prove(bundle: Bundle, golden: Path) -> None:
     with np.load(golden, allow_pickle=False) as case:
         inputs = {name: case[name] for name in ("images", "present", "months")}
-        breasts, exams = bundle.score(inputs)
-        worst = max(
-            float(np.abs(breasts - case["breast_score"]).max()),
-            float(np.abs(exams - case["exam_score"]).max()),
+        for name, output in bundle.score(inputs).items():
+            worst = (
+                float(np.abs(output - case[name]).max()) / bundle.about["outputs"][name]["highest"]
+            )
+            if not worst <= TOLERANCE:
+                raise InputError(
+                    f"{golden}: the golden case scores {worst:.2g} off in {name}, more than "
+                    f"{TOLERANCE}; this ONNX Runtime does not run the model as it was exported"
+                )
+        _prove_pixels(golden, prepared_phantom(bundle.recipe), case["phantom"], PIXEL_TOLERANCE)
+        if bundle.align_priors:
+            _prove_pixels(golden, moved_phantom(bundle.recipe), case["moved"], MOVED_TOLERANCE)
+
+
+def _prove_pixels(
+    golden: Path, found: NDArray[np.uint16], wanted: NDArray[np.uint16], tolerance: int
+) -> None:
+    off = float(np.abs(found - wanted.astype(np.float64)).mean())
+    if not off <= tolerance:
+        raise InputError(
+            f"{golden}: the phantom is prepared {off:.0f} of 65535 off; this OpenCV prepares "
+            "images otherwise than in training"
         )
-        if not worst <= TOLERANCE:
-            raise InputError(
-                f"{golden}: the golden case scores {worst:.2g} off, more than {TOLERANCE}; "
-                "this ONNX Runtime does not run the model as it was exported"
-            )
-        wanted = case["phantom"].astype(np.float64)
-        off = float(np.abs(prepared_phantom(bundle.recipe) - wanted).mean())
-        if not off <= PIXEL_TOLERANCE:
-            raise InputError(
-                f"{golden}: the phantom is prepared {off:.0f} of 65535 off; this OpenCV prepares "
-                "images otherwise than in training"
-            )

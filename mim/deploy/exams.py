@@ -16,7 +16,8 @@ from mim.cohort.settings import PriorSettings, StandInSettings
 from mim.deploy.bundle import Inputs
 from mim.dicom.pixels import PixelError
 from mim.dicom.screening import Slot, choose_screening_images
-from mim.image.recipe import prepare
+from mim.image.alignment import align_prior
+from mim.image.recipe import Prepared, prepare
 from mim.image.settings import RecipeSettings
 from mim.vocab import VIEW_SLOTS, Laterality, Reason, View
 
@@ -42,15 +43,22 @@ class Exam:
 
 @dataclass
 class Assembled:
-    """An exam ready to score: inputs of the model, and what was left out of it.
+    """An exam ready to score: inputs of the model, its own prepared images, and what was left out.
 
-    ``inputs`` is None where no image of the exam could be used.
+    ``inputs`` is None where no image of the exam could be used; ``present`` is bool [view];
+    ``priors`` counts those with an image.
     """
 
     inputs: Inputs | None
-    images: int
+    prepared: dict[Slot, Prepared]
+    present: NDArray[np.bool_]
     priors: int
     left_out: LeftOut
+
+    @property
+    def images(self) -> int:
+        """How many images of the exam itself the model is given."""
+        return len(self.prepared)
 
 
 def find_exams(
@@ -117,12 +125,16 @@ def _day(study: list[Row]) -> date | None:
 
 
 class Assembler:
-    """Prepares exams for one recipe; images are kept a while, as one exam's are another's prior."""
+    """Prepares exams as a bundle wants them.
 
-    def __init__(self, source: Path, recipe: RecipeSettings, most_priors: int) -> None:
+    Images are kept a while, since one exam's are another's prior.
+    """
+
+    def __init__(self, source: Path, recipe: RecipeSettings, most_priors: int, align: bool) -> None:
         self._source = source
         self._recipe = recipe
         self._times = 1 + most_priors
+        self._align = align
         self._prepare = lru_cache(maxsize=64)(self._prepare_file)
 
     def assemble(self, exam: Exam) -> Assembled:
@@ -130,31 +142,35 @@ class Assembler:
         shape = (1, self._times, len(VIEW_SLOTS))
         images = np.zeros((*shape, 1, self._recipe.height, self._recipe.width), np.uint16)
         present, months = np.zeros(shape, bool), np.zeros(shape[:2], np.float32)
-        left_out = list(exam.left_out)
-        for time, (at, gap) in enumerate([(exam, 0.0), *exam.priors]):
+        own, left_out = self._images(exam)
+        timeline = [(own, 0.0), *((self._images(prior)[0], gap) for prior, gap in exam.priors)]
+        for time, (prepared, gap) in enumerate(timeline):
             months[0, time] = gap
-            lost = self._fill(at, images[0, time], present[0, time])
-            left_out += lost if time == 0 else []
+            for slot, image in prepared.items():
+                view = VIEW_SLOTS.index(slot)
+                pixels = image.pixels
+                if self._align and time and slot in own:
+                    pixels = align_prior(pixels, own[slot].pixels)
+                images[0, time, view, 0] = pixels
+                present[0, time, view] = True
+        inputs = {"images": images, "present": present, "months": months}
         return Assembled(
-            inputs={"images": images, "present": present, "months": months}
-            if present[0, 0].any()
-            else None,
-            images=int(present[0, 0].sum()),
+            inputs=inputs if own else None,
+            prepared=own,
+            present=present[0, 0],
             priors=int(present[0, 1:].any(-1).sum()),
-            left_out=left_out,
+            left_out=[*exam.left_out, *left_out],
         )
 
-    def _fill(self, exam: Exam, images: NDArray[np.uint16], present: NDArray[np.bool_]) -> LeftOut:
-        left_out = []
+    def _images(self, exam: Exam) -> tuple[dict[Slot, Prepared], LeftOut]:
+        """An exam's images by slot, and those that could not be prepared."""
+        prepared, left_out = {}, []
         for slot, row in exam.chosen.items():
             try:
-                pixels = self._prepare(row["path"], *slot)
+                prepared[slot] = self._prepare(row["path"], *slot)
             except PixelError as error:
                 left_out.append((str(row["path"]), error.reason, error.detail))
-                continue
-            images[VIEW_SLOTS.index(slot), 0] = pixels
-            present[VIEW_SLOTS.index(slot)] = True
-        return left_out
+        return prepared, left_out
 
-    def _prepare_file(self, path: str, laterality: Laterality, view: View) -> NDArray[np.uint16]:
-        return prepare(self._source / path, laterality, view, self._recipe).pixels
+    def _prepare_file(self, path: str, laterality: Laterality, view: View) -> Prepared:
+        return prepare(self._source / path, laterality, view, self._recipe)

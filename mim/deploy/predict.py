@@ -1,24 +1,32 @@
 """Scores of every exam in a DICOM folder, by a bundle and without PyTorch.
 
 ``predictions.parquet`` and ``predictions.json`` hold a row for each exam, scored or with a
-reason; ``contact.png`` shows what the model saw. They name studies by their Study Instance UID:
-they belong to the hospital whose images they are about.
+reason; ``quality.parquet`` and ``quality.json``, where the bundle has learnt quality, a row for
+each image; ``inputs-1.png`` and so on show what the model saw, ``landmarks-1.png`` where it found
+landmarks. They name studies and images by their UIDs: they belong to the hospital whose images
+they are about.
 """
 
 import secrets
 from pathlib import Path
 
+import pyarrow as pa
 from tqdm import tqdm
 
-from mim.deploy.bundle import Bundle, load_bundle
-from mim.deploy.exams import Assembled, Assembler, Exam, find_exams
+from mim.deploy.bundle import Bundle, Outputs, load_bundle
+from mim.deploy.exams import Assembled, Assembler, find_exams
+from mim.deploy.quality import image_rows, mark_landmarks
+from mim.deploy.scored import Row, exam_row, repeat_rows
 from mim.dicom.rows import PROBLEMS, scan
 from mim.image.contact import contact_sheet, exam_tiles
-from mim.schemas.scores import PREDICTIONS
+from mim.schemas.scores import PREDICTED_QUALITY, PREDICTIONS
 from mim.schemas.table import write_json, write_table
-from mim.vocab import VIEW_SLOTS, Reason
+from mim.vocab import VIEW_SLOTS, Reason, Task
 
 EXAMS_SHOWN = 4
+
+LANDMARK_ROWS = 512
+"""Height of an image in the pictures of landmarks."""
 
 NO_STUDY = "no Study Instance UID, so it belongs to no exam; overrides can name one"
 
@@ -27,8 +35,9 @@ def predict(bundle: Path, source: Path, out: Path, overrides: Path | None) -> in
     """Score the exams below ``source``; returns how many exams or files could not be used.
 
     Older exams of a woman in the folder serve as priors, and are scored themselves. Studies that
-    repeat one of the same examination are scored with it. A file that belongs to no exam counts where somebody should look into it (``mim.dicom.rows.PROBLEMS``), or
-    where only its study is not known.
+    repeat one of the same examination are scored with it. A file that belongs to no exam counts
+    where somebody should look into it (``mim.dicom.rows.PROBLEMS``), or where only its study is not
+    known.
 
     Raises:
         InputError: the bundle does not prove itself, or the folder holds no file.
@@ -36,28 +45,28 @@ def predict(bundle: Path, source: Path, out: Path, overrides: Path | None) -> in
     loaded = load_bundle(bundle)
     files = scan(source, overrides, secrets.token_bytes(32))
     found, of_no_exam = find_exams(files, loaded.priors, loaded.stand_ins)
-    assembler = Assembler(source, loaded.recipe, loaded.priors.most)
-    rows = []
-    for place, exam in enumerate(tqdm(found, desc="predict", unit="exam")):
+    assembler = Assembler(source, loaded.recipe, loaded.priors.most, loaded.align_priors)
+    rows: list[Row] = []
+    images: list[Row] = []
+    for place, exam in enumerate(tqdm(found, desc="predict", unit="exam"), 1):
         assembled = assembler.assemble(exam)
-        rows += [_row(loaded, exam, assembled), *_repeats(exam)]
-        if place < EXAMS_SHOWN:
-            _show(assembled, out / f"inputs-{place + 1}.png")
-    write_table(PREDICTIONS.from_rows(rows), out / "predictions.parquet")
-    write_json(
-        out / "predictions.json",
-        {
-            "model": {key: loaded.about[key] for key in ("fingerprint", "score", "note")},
-            "thresholds": loaded.about["thresholds"],
-            "exams": rows,
-            "files_left_out": [
-                {"path": row["path"], "reason": row["reason"], "detail": row["detail"] or NO_STUDY}
-                for row in of_no_exam
-            ],
-        },
-    )
+        outputs = None if assembled.inputs is None else loaded.score(assembled.inputs)
+        rows += [exam_row(loaded, exam, assembled, outputs), *repeat_rows(exam)]
+        if outputs is not None and Task.QUALITY in loaded.tasks:
+            images += image_rows(exam, assembled, outputs, loaded.recipe)
+        if outputs is not None and place <= EXAMS_SHOWN:
+            _show(loaded, assembled, outputs, out, place)
+    left_out = [
+        {"path": row["path"], "reason": row["reason"], "detail": row["detail"] or NO_STUDY}
+        for row in of_no_exam
+    ]
+    _write(loaded, PREDICTIONS.from_rows(rows), left_out, out)
+    if Task.QUALITY in loaded.tasks:
+        quality = PREDICTED_QUALITY.from_rows(images)
+        write_table(quality, out / "quality.parquet")
+        write_json(out / "quality.json", {"images": quality.to_pylist()})
     lost = sum(row["reason"] in (None, *PROBLEMS) for row in of_no_exam)
-    unscored = sum(row["reason"] not in (None, Reason.REPEATED_EXAM) for row in rows)
+    unscored = sum(row.get("reason") not in (None, Reason.REPEATED_EXAM) for row in rows)
     print(
         f"{len(found)} exams, {len(found) - unscored} scored; {len(rows) - len(found)} studies "
         f"that repeat another; {len(of_no_exam)} files of no exam"
@@ -65,45 +74,28 @@ def predict(bundle: Path, source: Path, out: Path, overrides: Path | None) -> in
     return lost + unscored
 
 
-def _row(bundle: Bundle, exam: Exam, assembled: Assembled) -> dict[str, object]:
-    detail = "; ".join(f"{path}: {why} ({reason})" for path, reason, why in assembled.left_out)
-    row = _unscored(exam.study_uid, None, detail or None)
-    row |= {"images": assembled.images, "priors": assembled.priors}
-    if assembled.inputs is None:
-        reasons = {reason for _, reason, _ in assembled.left_out}
-        return row | {"reason": reasons.pop() if len(reasons) == 1 else Reason.NO_SCREENING_VIEW}
-    breasts, exams = bundle.score(assembled.inputs)
-    seen = assembled.inputs["present"][0, 0].reshape(2, -1).any(-1)
-    exam_score = float(exams[0])
-    return row | {
-        "left_score": float(breasts[0, 0]) if seen[0] else None,
-        "right_score": float(breasts[0, 1]) if seen[1] else None,
-        "exam_score": exam_score,
-        "selected_at": [rate for rate, limit in bundle.thresholds.items() if exam_score >= limit],
-    }
+def _write(bundle: Bundle, rows: pa.Table, left_out: list[Row], out: Path) -> None:
+    """The exams' rows as a table, and as JSON with what must stand beside them."""
+    write_table(rows, out / "predictions.parquet")
+    said = ("fingerprint", "tasks", "outputs", "axes", "calibration", "note")
+    write_json(
+        out / "predictions.json",
+        {
+            "model": {key: bundle.about[key] for key in said},
+            "thresholds": bundle.about["thresholds"],
+            "exams": rows.to_pylist(),
+            "files_left_out": left_out,
+        },
+    )
 
 
-def _repeats(exam: Exam) -> list[dict[str, object]]:
-    detail = f"same examination as study {exam.study_uid}, and scored with it"
-    return [_unscored(study, Reason.REPEATED_EXAM, detail) for study in exam.repeats]
-
-
-def _unscored(study_uid: str, reason: Reason | None, detail: str | None) -> dict[str, object]:
-    return {
-        "study_uid": study_uid,
-        "left_score": None,
-        "right_score": None,
-        "exam_score": None,
-        "selected_at": [],
-        "images": 0,
-        "priors": 0,
-        "reason": reason,
-        "detail": detail,
-    }
-
-
-def _show(assembled: Assembled, path: Path) -> None:
-    if assembled.inputs is None:
-        return
+def _show(bundle: Bundle, assembled: Assembled, outputs: Outputs, out: Path, place: int) -> None:
+    """Pictures of one exam as the model saw it, and of what it found there."""
+    assert assembled.inputs is not None, "an exam with outputs has inputs"
     of_exam = (assembled.inputs[name][0] for name in ("images", "present", "months"))
-    contact_sheet(*exam_tiles(*of_exam), path, columns=len(VIEW_SLOTS))
+    contact_sheet(*exam_tiles(*of_exam), out / f"inputs-{place}.png", columns=len(VIEW_SLOTS))
+    if Task.QUALITY not in bundle.tasks:
+        return
+    marked = mark_landmarks(assembled, outputs)[None, :, None]
+    tiles = exam_tiles(marked, assembled.present[None], assembled.inputs["months"][0, :1])
+    contact_sheet(*tiles, out / f"landmarks-{place}.png", len(VIEW_SLOTS), LANDMARK_ROWS)

@@ -9,7 +9,7 @@ statistic is a function of these weights. So memory does not grow with the resam
 figures share one set of draws, and a paired difference is one more figure.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -35,8 +35,9 @@ class Estimate:
     """A figure with its 95 % interval; ``reason`` says why a part is missing.
 
     Attributes:
-        n: rows (breasts or exams) behind the figure.
-        cases: rows among them that are what the figure looks for, mostly cancers.
+        n: rows (breasts, exams or images) behind the figure.
+        cases: rows among them that are what the figure looks for, mostly cancers; missing where it
+            looks for none, such as a distance.
         women: women that the rows belong to.
     """
 
@@ -44,7 +45,7 @@ class Estimate:
     low: float | None
     high: float | None
     n: int
-    cases: int
+    cases: int | None
     women: int
     reason: str | None = None
 
@@ -80,20 +81,21 @@ def resample_women(
     return Replicates(values, drawn)
 
 
-def estimate(value: float, drawn: Floats, women: npt.NDArray[np.generic], cases: Bools) -> Estimate:
+def estimate(
+    value: float, drawn: Floats, women: npt.NDArray[np.generic], cases: Bools | None
+) -> Estimate:
     """A figure and its resamples ``[resample]`` as an estimate; never fails, gives a reason."""
     count = len(np.unique(women))
 
     def made(low: float | None, high: float | None, reason: str | None) -> Estimate:
         known = None if np.isnan(value) else float(value)
-        return Estimate(known, low, high, len(women), int(cases.sum()), count, reason)
+        found = None if cases is None else int(cases.sum())
+        return Estimate(known, low, high, len(women), found, count, reason)
 
     if np.isnan(value):
-        return made(None, None, _why_undefined(cases))
-    fewest = min(len(np.unique(women[cases])), len(np.unique(women[~cases])))
-    if fewest < LEAST_WOMEN:
-        reason = f"no interval: needs {LEAST_WOMEN} women with and {LEAST_WOMEN} without"
-        return made(None, None, reason)
+        return made(None, None, _why_undefined(len(women), cases))
+    if reason := _too_few(women, cases):
+        return made(None, None, f"no interval: needs {reason}")
     defined = drawn[~np.isnan(drawn)]
     if defined.size == 0 or defined.min() == defined.max():
         return made(None, None, "no interval: every resample gives the same value")
@@ -104,24 +106,40 @@ def estimate(value: float, drawn: Floats, women: npt.NDArray[np.generic], cases:
 def bootstrap_by_woman(
     statistic: Statistic,
     women: npt.NDArray[np.generic],
-    cases: Bools,
+    cases: Sequence[Bools | None],
     *,
     resamples: int,
     seed: int,
-) -> Estimate:
-    """The first figure of a statistic with its 95 % interval over resampled women.
+) -> list[Estimate]:
+    """Every figure of a statistic with its 95 % interval over resampled women.
 
     Args:
+        statistic: its figures share the draws.
         women: ``[row]``, the woman of each row.
-        cases: ``[row]``, which rows count as cases of the estimate.
+        cases: for each figure ``[row]``, which rows count as its cases; None: it looks for none.
+        resamples: how often women are drawn.
+        seed: of the draws.
     """
     values, drawn = resample_women(statistic, women, resamples=resamples, seed=seed)
-    return estimate(float(values[0]), drawn[:, 0], women, cases)
+    return [
+        estimate(float(value), draws, women, rows)
+        for value, draws, rows in zip(values, drawn.T, cases, strict=True)
+    ]
 
 
-def _why_undefined(cases: Bools) -> str:
-    if cases.size == 0:
+def _too_few(women: npt.NDArray[np.generic], cases: Bools | None) -> str | None:
+    """The women that an interval needs, where there are fewer."""
+    if cases is None:
+        return f"{2 * LEAST_WOMEN} women" if len(np.unique(women)) < 2 * LEAST_WOMEN else None
+    fewest = min(len(np.unique(women[cases])), len(np.unique(women[~cases])))
+    return f"{LEAST_WOMEN} women with and {LEAST_WOMEN} without" if fewest < LEAST_WOMEN else None
+
+
+def _why_undefined(rows: int, cases: Bools | None) -> str:
+    if not rows:
         return "nothing to measure"
+    if cases is None:
+        return "not defined on these rows"
     if not cases.any():
         return "no cases"
     return "only cases" if cases.all() else "not defined on these rows"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from mim.evaluate.bootstrap import Floats
+from mim.evaluate.bootstrap import Estimate, Floats
 
 WIDTH, HEIGHT = 480, 400
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 44
@@ -40,6 +40,15 @@ class Scores:
     series: int
 
 
+@dataclass(frozen=True)
+class Calibrated:
+    """Expected and observed share of a group."""
+
+    name: str
+    expected: Estimate
+    observed: Estimate
+
+
 def line_style(series: int) -> Markup:
     """Attributes of a curve's line, by its place in the palette."""
     return Markup('class="line s{}" stroke-dasharray="{}"').format(
@@ -51,11 +60,7 @@ def roc_svg(curves: Sequence[Curve], summary: str) -> Markup:
     """ROC curves over the diagonal of chance; ``summary`` is read out instead of the picture."""
     width, height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
     parts = [_frame(TOP, height, "false positive rate (1 - specificity)"), *_ticks_up(TOP, height)]
-    parts.append(
-        Markup('<line class="chance" x1="{}" y1="{}" x2="{}" y2="{}"/>').format(
-            LEFT, TOP + height, LEFT + width, TOP
-        )
-    )
+    parts.append(_diagonal(TOP, width, height))
     parts.append(_upright("true positive rate (sensitivity)", TOP + height / 2))
     for curve in reversed(curves):
         keep = _thinned(len(curve.false_positive))
@@ -66,6 +71,36 @@ def roc_svg(curves: Sequence[Curve], summary: str) -> Markup:
             Markup('<polyline {} points="{}"><title>{}</title></polyline>').format(
                 line_style(curve.series), points, curve.name
             )
+        )
+    return _svg(parts, summary)
+
+
+def calibration_svg(points: Sequence[Calibrated], across: str, up: str, summary: str) -> Markup:
+    """Observed against expected shares over the diagonal where they agree, with intervals."""
+    width, height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+    ends = [v for p in points for v in (p.expected.value, p.observed.value, p.observed.high) if v]
+    most = _rounded_up(max(ends, default=0.01))
+    parts = [
+        _frame(TOP, height, across, most),
+        *_ticks_up(TOP, height, most),
+        _diagonal(TOP, width, height),
+        _upright(up, TOP + height / 2),
+    ]
+    for point in points:
+        expected, observed = point.expected.value or 0.0, point.observed.value or 0.0
+        x, y = LEFT + width * expected / most, TOP + height * (1 - observed / most)
+        low, high = point.observed.low, point.observed.high
+        if low is not None and high is not None:
+            parts.append(
+                Markup('<path class="line s2" d="M{:.1f} {:.1f}V{:.1f}"/>').format(
+                    x, TOP + height * (1 - high / most), TOP + height * (1 - low / most)
+                )
+            )
+        parts.append(
+            Markup(
+                '<circle class="b2" cx="{:.1f}" cy="{:.1f}" r="4.5"><title>{}: expected {:.2%}, '
+                "observed {:.2%}</title></circle>"
+            ).format(x, y, point.name, expected, observed)
         )
     return _svg(parts, summary)
 
@@ -114,8 +149,14 @@ def _thinned(points: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
     return np.unique(np.linspace(0, points - 1, min(points, MOST_POINTS)).round().astype(np.intp))
 
 
-def _frame(top: float, height: float, across: str | None) -> Markup:
-    """The axes of a panel; the lowest panel names what runs across."""
+def _diagonal(top: float, width: float, height: float) -> Markup:
+    return Markup('<line class="chance" x1="{}" y1="{}" x2="{}" y2="{}"/>').format(
+        LEFT, top + height, LEFT + width, top
+    )
+
+
+def _frame(top: float, height: float, across: str | None, most: float = 1.0) -> Markup:
+    """The axes of a panel, up to ``most``; the lowest panel names what runs across."""
     width = WIDTH - LEFT - RIGHT
     parts = [
         Markup('<path class="axis" d="M{0} {1:.1f}V{2:.1f}H{3}"/>').format(
@@ -124,18 +165,29 @@ def _frame(top: float, height: float, across: str | None) -> Markup:
     ]
     if across is not None:
         for tick in range(0, 11, 2):
-            parts.append(
-                _text(LEFT + width * tick / 10, top + height + 16, f"{tick / 10:.1f}", "middle")
-            )
+            label = _tick(tick, most)
+            parts.append(_text(LEFT + width * tick / 10, top + height + 16, label, "middle"))
         parts.append(_text(LEFT + width / 2, top + height + 36, across, "middle", "label"))
     return Markup("").join(parts)
 
 
-def _ticks_up(top: float, height: float) -> list[Markup]:
+def _ticks_up(top: float, height: float, most: float = 1.0) -> list[Markup]:
     return [
-        _text(LEFT - 6, top + height * (1 - tick / 10) + 4, f"{tick / 10:.1f}", "end")
+        _text(LEFT - 6, top + height * (1 - tick / 10) + 4, _tick(tick, most), "end")
         for tick in range(0, 11, 2)
     ]
+
+
+def _rounded_up(share: float) -> float:
+    """To 1, 2 or 5 and noughts: 0.034 to 0.05."""
+    step = 10.0 ** np.floor(np.log10(share))
+    return float(step * next(times for times in (1, 2, 5, 10) if share <= times * step))
+
+
+def _tick(tick: int, most: float) -> str:
+    """A tenth of an axis; axes of small shares are in per cent."""
+    share = most * tick / 10
+    return f"{share:.1f}" if most == 1 else f"{share:.{0 if most > 0.2 else 1}%}"
 
 
 def _text(x: float, y: float, words: str, anchor: str, kind: str = "tick") -> Markup:

@@ -1,52 +1,16 @@
 """What a model's scores are worth: AUC by breast and exam, sensitivity at selection rates."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 
 import numpy as np
 
-from mim.evaluate.bootstrap import (
-    Bools,
-    Estimate,
-    Floats,
-    Statistic,
-    bootstrap_by_woman,
-    estimate,
-    resample_women,
-)
+from mim.evaluate.bootstrap import Bools, Floats, Statistic, bootstrap_by_woman
+from mim.evaluate.figures import ALL, ANY_CANCER, OWN_RATE, STORED_THRESHOLD, Figure
 from mim.evaluate.operating import Threshold, groups_within, highest_share
 from mim.evaluate.scored import Scored
 from mim.evaluate.settings import EvaluateSettings
-from mim.vocab import CANCERS, SELECTION_RATES, Maker
-
-ALL = "all"
-ANY_CANCER = "any cancer"
-OUTCOMES = (ANY_CANCER, *(str(outcome) for outcome in CANCERS))
-OWN_RATE = "share of these exams"
-STORED_THRESHOLD = "validation threshold"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One figure of a report.
-
-    Attributes:
-        name: "auc", "sensitivity" or "share selected".
-        unit: "breasts" or "exams".
-        maker: a maker, or "all".
-        outcome: the cancers looked for: "any cancer", or one of ``Outcome``.
-        rule: how exams are selected: the highest-scored share of these exams, or the threshold
-            stored from validation exams; missing for an AUC.
-        selection_rate: the wanted share; missing for an AUC.
-    """
-
-    name: str
-    unit: str
-    maker: str
-    outcome: str
-    rule: str | None
-    selection_rate: float | None
-    estimate: Estimate
+from mim.vocab import CANCERS, SELECTION_RATES, Task
 
 
 def auc(scores: Floats, cancer: Bools) -> float:
@@ -87,19 +51,9 @@ def roc_curve(scores: Floats, cancer: Bools) -> tuple[Floats, Floats]:
 def auc_figure(rows: Scored, maker: str, settings: EvaluateSettings) -> Figure:
     """The AUC of the rows whose label is known, of one maker or all."""
     used = rows.where(rows.known & ((rows.maker == maker) | (maker == ALL)))
-    found = bootstrap_by_woman(
-        auc_statistic(used.score, used.cancer),
-        used.woman,
-        used.cancer,
-        resamples=settings.resamples,
-        seed=settings.seed,
-    )
-    return Figure("auc", rows.unit, maker, ANY_CANCER, None, None, found)
-
-
-def makers(rows: Scored) -> list[str]:
-    """Makers of the rows, in the order of the vocabulary."""
-    return [str(maker) for maker in Maker if (rows.maker == maker).any()]
+    statistic = auc_statistic(used.score, used.cancer)
+    found = bootstrap_by_woman(statistic, used.woman, [used.cancer], **asdict(settings))
+    return Figure(Task.CANCER, "auc", rows.unit, maker, found[0], outcome=ANY_CANCER)
 
 
 def selection_figures(
@@ -148,9 +102,6 @@ def _figures(
     """Figures in the order of the statistic: per rate the share, then one for each cancer."""
     if not selections or not exams.score.size:
         return []
-    values, drawn = resample_women(
-        statistic, exams.woman, resamples=settings.resamples, seed=settings.seed
-    )
     wanted = [
         (name, outcome, rate, cases)
         for rate, selected in selections
@@ -159,11 +110,12 @@ def _figures(
             *(("sensitivity", o, c) for o, c in cancers.items()),
         )
     ]
+    found = bootstrap_by_woman(
+        statistic, exams.woman, [cases for *_, cases in wanted], **asdict(settings)
+    )
     return [
-        Figure(
-            name, exams.unit, ALL, outcome, rule, rate, estimate(value, draws, exams.woman, cases)
-        )
-        for (name, outcome, rate, cases), value, draws in zip(wanted, values, drawn.T, strict=True)
+        Figure(Task.CANCER, name, exams.unit, ALL, estimate, None, outcome, rule, rate)
+        for (name, outcome, rate, _), estimate in zip(wanted, found, strict=True)
     ]
 
 

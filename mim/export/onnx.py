@@ -56,17 +56,24 @@ def run_torch(model: ExamModel, inputs: Inputs) -> dict[str, NDArray[np.float32]
     return {name: score.numpy() for name, score in zip(scorer.names, scores, strict=True)}
 
 
-def largest_difference(model: ExamModel, path: Path, cases: list[Inputs]) -> float:
-    """Largest difference of any score between PyTorch and ONNX Runtime over the cases."""
+def largest_differences(model: ExamModel, path: Path, cases: list[Inputs]) -> dict[str, float]:
+    """Largest difference of each score between PyTorch and ONNX Runtime over the cases.
+
+    Infinite where one of them is no number.
+    """
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    worst = 0.0
+    worst: dict[str, float] = {}
     for case in cases:
         ours = run_torch(model, case)
         theirs = session.run(list(ours), case)
-        for one, other in zip(ours.values(), theirs, strict=True):
-            difference = np.abs(one - other)
-            worst = max(worst, float(difference.max()) if np.isfinite(difference).all() else np.inf)
+        for (name, one), other in zip(ours.items(), theirs, strict=True):
+            worst[name] = max(worst.get(name, 0.0), _difference(one, other))
     return worst
+
+
+def _difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    difference = np.abs(one - other)
+    return float(difference.max()) if np.isfinite(difference).all() else np.inf
 
 
 def _tensors(inputs: Inputs) -> tuple[Tensor, ...]:

@@ -12,6 +12,9 @@ from mim.vocab import Density
 WHOLE = 100.0
 """Per cent."""
 
+LEAST_GAP = 1e-6
+"""Cuts nearer than this count as this far apart, so that no class is impossible."""
+
 
 class DensityOutput(NamedTuple):
     """What is said of each breast's density."""
@@ -37,8 +40,8 @@ class DensityHead(nn.Module):
 
     def forward(self, seen: Seen) -> DensityOutput:
         """Density of a batch's breasts."""
-        of_views = mean_over_views(self.of_view(seen.views[:, 0]), seen.present)
-        scale, percent = (self.of_breast(seen.breasts) + of_views).unbind(-1)
+        of_views = mean_over_views(self.of_view(seen.views).float(), seen.present)
+        scale, percent = (self.of_breast(seen.breasts).float() + of_views).unbind(-1)
         rises = torch.cumsum(functional.softplus(self.steps), dim=0)
         cuts = torch.cat([self.first_cut[None], self.first_cut + rises])
         return DensityOutput(scale[..., None] - cuts, WHOLE * torch.sigmoid(percent))
@@ -58,23 +61,27 @@ def density_loss(
     """
     seen = has_view(present)
     known = (density >= 0) & seen
-    chosen = density.clamp(min=0)[..., None]
-    likely = density_probabilities(output.beyond).gather(-1, chosen).squeeze(-1)
-    loss = masked_mean(-torch.log(likely.clamp(min=1e-7)), known)
+    likely = _log_probabilities(output.beyond)
+    unlikely = -likely.gather(-1, density.clamp(min=0)[..., None]).squeeze(-1)
     off = (output.percent - percent.nan_to_num()).abs() / 10.0
-    return loss + percent_weight * masked_mean(off, ~percent.isnan() & seen)
+    return masked_mean(unlikely, known) + percent_weight * masked_mean(off, ~percent.isnan() & seen)
 
 
 def density_probabilities(beyond: Tensor) -> Tensor:
     """Log-odds of lying beyond each cut [..., cut] to the probability of each class [..., class]."""
-    above = torch.sigmoid(beyond)
-    bounds = torch.cat(
-        [torch.ones_like(above[..., :1]), above, torch.zeros_like(above[..., :1])], -1
-    )
-    return bounds[..., :-1] - bounds[..., 1:]
+    return torch.exp(_log_probabilities(beyond))
 
 
 def density_scores(output: DensityOutput, present: Tensor) -> tuple[Tensor, Tensor]:
     """Probabilities of a to d [exam, breast, class] and percent [exam, breast]; 0 without a view."""
     seen = has_view(present).to(output.percent.dtype)
     return density_probabilities(output.beyond) * seen[..., None], output.percent * seen
+
+
+def _log_probabilities(beyond: Tensor) -> Tensor:
+    """Between the cuts u above v it is log(sigmoid(u) - sigmoid(v)), which as
+    log sigmoid(u) + log sigmoid(-v) + log(1 - exp(v - u)) is exact however far out both lie."""
+    inside, outside = functional.logsigmoid(beyond), functional.logsigmoid(-beyond)
+    gap = (beyond[..., :-1] - beyond[..., 1:]).clamp(min=LEAST_GAP)
+    between = inside[..., :-1] + outside[..., 1:] + torch.log(-torch.expm1(-gap))
+    return torch.cat([outside[..., :1], between, inside[..., -1:]], dim=-1)

@@ -1,20 +1,22 @@
-"""One view to one vector: any timm model that gives feature maps."""
+"""One view to one vector, and to the maps that landmarks and changes are read from."""
 
-from difflib import get_close_matches
-from pathlib import Path
 from typing import NamedTuple
 
-import timm
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mim.errors import InputError
 from mim.image.intensity import FULL_SCALE
-from mim.model.settings import EncoderSettings
+from mim.model.backbone import Backbone, trained_as
+from mim.model.patches import Patches
+from mim.model.pooling import make_pool
+from mim.model.settings import EncoderSettings, PatchSettings
 
 FINE_STRIDE = 8
 """Fine maps have at least a cell for every so many pixels."""
+
+FINE_CHANNELS = 64
 
 
 class Encoded(NamedTuple):
@@ -25,98 +27,74 @@ class Encoded(NamedTuple):
     maps: Tensor
     """[image, channel, row, column], the last feature maps."""
     fine: Tensor | None
-    """[image, channel, row, column], maps with a cell for every ``FINE_STRIDE`` pixels."""
+    """[image, channel, row, column], maps with a cell for every ``FINE_STRIDE`` pixels or fewer."""
 
 
 class ViewEncoder(nn.Module):
     """Feature maps and vectors of single views.
 
     The grey levels are normalised here, inside the module, so that they are also inside the
-    exported graph. Mean and maximum over the feature map stand side by side: the mean tells
-    texture, the maximum a small lesion.
+    exported graph, and in float32 whatever the precision of training: half precision ends at
+    65504.
 
     Args:
         settings: which encoder.
+        patches: whether and how patches are looked at closely.
         fine: whether fine maps are wanted.
 
     Raises:
-        InputError: no such model, no feature maps, or weights that do not fit.
+        InputError: a reduction below 1, and what ``Backbone`` raises.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, settings: EncoderSettings, fine: bool) -> None:
+    def __init__(self, settings: EncoderSettings, patches: PatchSettings, fine: bool) -> None:
         super().__init__()
-        name = settings.name
-        if not timm.is_model(name):
-            near = ", ".join(get_close_matches(name, timm.list_models()))
-            raise InputError(
-                f"model.encoder.name: timm has no model '{name}'; near it: {near or 'none'}"
-            )
-        self.backbone = timm.create_model(name, in_chans=1, num_classes=0, global_pool="")
-        if settings.weights is not None:
-            _load(self.backbone, Path(settings.weights))
-        channels, self._channels_last = _layout(self.backbone, name)
-        self.features = 2 * channels
-        self._fine = fine
-        self.fine_channels = channels
-        trained_with = timm.get_pretrained_cfg(name, allow_unregistered=False)
+        if settings.reduce < 1:
+            raise InputError(f"model.encoder.reduce={settings.reduce}: must be 1 or more")
+        self._reduce = settings.reduce
+        self.backbone = Backbone(settings, FINE_STRIDE / settings.reduce if fine else None)
+        self.channels = self.backbone.channels
+        self.report = self.backbone.report
+        """Lines on what was loaded, and on settings that change nothing."""
+        self.pool, self.features = make_pool(settings.pool, self.channels)
+        self.fine = FineMaps(self.channels, self.backbone.finer_channels) if fine else None
+        self.fine_channels = FINE_CHANNELS if fine else 0
+        self.patches = Patches(patches, settings, self.channels) if patches.count else None
+        if self.patches is not None:
+            self.features += self.patches.features
         for level in ("mean", "std"):
-            colours = getattr(trained_with, level)
-            self.register_buffer(level, torch.tensor(sum(colours) / len(colours) * FULL_SCALE))
+            colours = getattr(trained_as(settings.name), level)
+            self.register_buffer(level, torch.tensor(sum(colours) / len(colours)))
 
     def forward(self, images: Tensor) -> Encoded:
         """Encode uint16 [image, 1, height, width]."""
-        normal = (images.to(self.mean.dtype) - self.mean) / self.std
-        maps: Tensor = self.backbone(normal)
-        if self._channels_last:
-            maps = maps.permute(0, 3, 1, 2)
-        vectors = torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)
-        return Encoded(vectors, maps, maps if self._fine else None)
+        shares = images.to(torch.float32) / FULL_SCALE
+        normal = ((shares - self.mean) / self.std).to(self.mean.dtype)
+        reduced = functional.avg_pool2d(normal, self._reduce) if self._reduce > 1 else normal
+        maps, finer = self.backbone(reduced)
+        vectors = self.pool(maps)
+        if self.patches is not None:
+            vectors = torch.cat([vectors, self.patches(normal, maps)], dim=1)
+        return Encoded(vectors, maps, None if self.fine is None else self.fine(maps, finer))
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """Parameters of the encoder proper that are learnt, from the first layers to the last."""
+        return self.backbone.layer_groups()
 
 
-def _layout(backbone: nn.Module, name: str) -> tuple[int, bool]:
-    """Channels of the feature maps, and whether they stand last."""
-    was_training = backbone.training
-    try:
-        with torch.no_grad():
-            maps = backbone.eval()(torch.zeros(1, 1, 128, 64))
-    except (AssertionError, RuntimeError) as error:
-        raise InputError(
-            f"model.encoder.name: '{name}' takes no 128 x 64 image: {error}"
-        ) from error
-    backbone.train(was_training)
-    if maps.ndim != 4:
-        raise InputError(
-            f"model.encoder.name: '{name}' gives no feature maps; choose a convolutional one"
+class FineMaps(nn.Module):
+    """What a place is, from the last maps, and where exactly, from those of an earlier stage."""
+
+    def __init__(self, channels: int, finer_channels: int) -> None:
+        super().__init__()
+        self.what = nn.Conv2d(channels, FINE_CHANNELS, 1)
+        self.where = nn.Conv2d(finer_channels, FINE_CHANNELS, 1)
+
+    def forward(self, maps: Tensor, finer: Tensor) -> Tensor:
+        """[image, channel, row, column] of the finer maps' rows and columns."""
+        what = functional.interpolate(
+            self.what(maps), size=finer.shape[-2:], mode="bilinear", align_corners=False
         )
-    known = (getattr(backbone, "head_hidden_size", None), getattr(backbone, "num_features", None))
-    if maps.shape[1] in known:
-        return int(maps.shape[1]), False
-    if maps.shape[3] in known:
-        return int(maps.shape[3]), True
-    raise InputError(
-        f"model.encoder.name: '{name}' gives maps of an unknown layout {tuple(maps.shape)}"
-    )
-
-
-def _load(backbone: nn.Module, path: Path) -> None:
-    """Weights of one channel or, summed over the colours, of three; the head may be missing."""
-    if not path.is_file():
-        raise InputError(f"model.encoder.weights: no such file: {path}")
-    if path.suffix == ".safetensors":
-        state = load_file(path)
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    wanted = backbone.state_dict()
-    for key, value in state.items():
-        if key in wanted and value.ndim == 4 and wanted[key].shape[1] == 1 and value.shape[1] == 3:
-            state[key] = value.sum(dim=1, keepdim=True)
-    bad = [k for k, v in wanted.items() if k not in state or state[k].shape != v.shape]
-    if bad:
-        raise InputError(
-            f"model.encoder.weights: {path} lacks or misfits {len(bad)} of {len(wanted)} tensors, "
-            f"first '{bad[0]}'; is it of the encoder in model.encoder.name?"
-        )
-    backbone.load_state_dict({key: state[key] for key in wanted})
+        return functional.gelu(what + self.where(finer))

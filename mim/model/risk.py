@@ -2,7 +2,11 @@
 
 Each year has a hazard of its own that is never negative. The cumulative hazard of k years is their
 sum, so the risk 1 - exp(-sum) rises with k by construction, and the woman's hazard is the sum of her
-breasts'.
+breasts', as if they fell ill independently.
+
+The head says log-odds x of a cancer within a year for a breast without one at its beginning. The
+hazard is softplus(x) = log(1 + exp(x)), for then 1 - exp(-hazard) = sigmoid(x), and neither the
+likelihood nor its gradient can overflow.
 """
 
 import torch
@@ -12,11 +16,11 @@ from torch.nn import functional
 from mim.model.seen import Seen, has_view, masked_mean, mean_over_views
 
 RARE = -4.0
-"""Hazards start near softplus(-4), about 2 % a year."""
+"""Log-odds of a year before anything is learnt, about 2 %."""
 
 
 class RiskHead(nn.Module):
-    """Reads a hazard for each year from each breast, and from its views by themselves."""
+    """Reads every year's log-odds from each breast, and from its views by themselves."""
 
     def __init__(self, width: int, years: int) -> None:
         super().__init__()
@@ -26,41 +30,48 @@ class RiskHead(nn.Module):
         nn.init.zeros_(self.of_view.bias)
 
     def forward(self, seen: Seen) -> Tensor:
-        """Hazard of each year [exam, breast, year], in cancers a year."""
-        of_views = mean_over_views(self.of_view(seen.views[:, 0]), seen.present)
-        return functional.softplus(self.of_breast(seen.breasts) + of_views)
+        """Log-odds of a cancer in each year, none having come before [exam, breast, year]."""
+        of_views = mean_over_views(self.of_view(seen.views).float(), seen.present)
+        return self.of_breast(seen.breasts).float() + of_views
 
 
 def risk_loss(
-    hazards: Tensor, years_to_cancer: Tensor, years_followed: Tensor, present: Tensor
+    logits: Tensor, years_to_cancer: Tensor, years_followed: Tensor, present: Tensor
 ) -> Tensor:
     """Mean negative log-likelihood of the breasts, for times of diagnosis known to the year.
 
     A breast that was followed through a year without a cancer adds the year's hazard; one that was
     followed through a part of it adds that part; one with a cancer in it adds -log(1 - exp(-hazard)).
-    What comes after the cancer or the end of follow-up adds nothing.
+    What comes after the cancer or the end of follow-up adds nothing, and a cancer after the last
+    year says that all years passed without one (interval censoring with hazards constant within
+    a year: Kalbfleisch and Prentice 2002, doi 10.1002/9781118032985, chapter 3).
+
+    So censored breasts pull no estimate up. The cross-entropy of each cumulative risk, masked where
+    follow-up ends before its year, does: it keeps all early cancers and drops the healthy who were
+    not followed for long.
 
     Args:
-        hazards: [exam, breast, year].
-        years_to_cancer: [exam, breast]; NaN where none is known.
+        logits: [exam, breast, year].
+        years_to_cancer: [exam, breast]; NaN where none is known. Year 1 is 0 up to, not with, 1.
         years_followed: [exam, breast]; NaN where unknown: such a breast without a cancer is unknown.
         present: bool [exam, view].
     """
-    starts = torch.arange(hazards.shape[-1], device=hazards.device, dtype=hazards.dtype)
-    end = torch.where(years_to_cancer.isnan(), years_followed, years_to_cancer)
-    known = ~end.isnan() & has_view(present)
-    end = end.nan_to_num()[..., None]
-    sick = ~years_to_cancer.isnan()[..., None] & (end >= starts) & (end < starts + 1)
-    through = torch.where(sick, 0.0, (end - starts).clamp(0, 1))
-    found = -torch.log(-torch.expm1(-hazards.clamp(min=1e-6)))
-    loss = (through * hazards + torch.where(sick, found, 0.0)).sum(dim=-1)
-    return masked_mean(loss, known)
+    sick = ~years_to_cancer.isnan()
+    end = torch.where(sick, years_to_cancer, years_followed)
+    known = (end >= 0) & has_view(present)
+    starts = torch.arange(logits.shape[-1], device=logits.device)
+    passed = end.nan_to_num()[..., None] - starts
+    found = sick[..., None] & (passed >= 0) & (passed < 1)
+    free = torch.where(found, 0.0, passed.clamp(0, 1))
+    loss = free * functional.softplus(logits) + found * functional.softplus(-logits)
+    return masked_mean(loss.sum(dim=-1), known)
 
 
-def risk_scores(hazards: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+def risk_scores(logits: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
     """Risk of each breast [exam, breast, year], 0 where it has no view, and of the woman [exam, year].
 
-    The woman's is that of a cancer in either breast.
+    The woman's is that of a cancer in either breast, 1 - (1 - left) (1 - right).
     """
-    cumulative = torch.cumsum(hazards, dim=-1) * has_view(present).to(hazards.dtype)[..., None]
+    hazards = functional.softplus(logits) * has_view(present).to(logits.dtype)[..., None]
+    cumulative = torch.cumsum(hazards, dim=-1)
     return -torch.expm1(-cumulative), -torch.expm1(-cumulative.sum(dim=1))

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from mim.vocab import BREASTS, SCREENING_VIEWS
@@ -13,7 +14,7 @@ class Seen(NamedTuple):
     present: Tensor
     """bool [exam, view], views of the exam itself."""
     views: Tensor
-    """[exam, time, view, width], each view by itself; 0 where absent."""
+    """[exam, view, width], each view of the exam by itself; 0 where absent."""
     breasts: Tensor
     """[exam, breast, width], each breast fused with all else that is there."""
     fine: Tensor | None
@@ -26,9 +27,20 @@ def by_breast(views: Tensor) -> Tensor:
     return views.reshape(views.shape[0], len(BREASTS), len(SCREENING_VIEWS), *views.shape[2:])
 
 
+def of_other_breast(views: Tensor) -> Tensor:
+    """[exam, slot, ...] with each slot's place taken by the same view of the other breast."""
+    return by_breast(views).flip(1).flatten(1, 2)
+
+
 def has_view(present: Tensor) -> Tensor:
     """bool [exam, view] to bool [exam, breast]: whether any view of the breast is there."""
     return by_breast(present).any(dim=-1)
+
+
+def newest_prior(present: Tensor) -> Tensor:
+    """bool [exam, time, view]: where each view was last seen before the exam; at most once each."""
+    earlier = present & (torch.arange(present.shape[1], device=present.device) > 0)[:, None]
+    return earlier & (earlier.cumsum(dim=1) == 1)
 
 
 def mean_over_views(values: Tensor, present: Tensor) -> Tensor:
@@ -43,6 +55,5 @@ def mean_over_views(values: Tensor, present: Tensor) -> Tensor:
 
 
 def masked_mean(loss: Tensor, known: Tensor) -> Tensor:
-    """Mean of the losses that are known; 0 where none is, and never a NaN in the gradient."""
-    weight = known.to(loss.dtype)
-    return (loss * weight).sum() / weight.sum().clamp(min=1.0)
+    """Mean of the losses that are known; 0 where none is, without a gradient."""
+    return torch.where(known, loss, 0.0).sum() / known.sum().clamp(min=1)

@@ -140,7 +140,7 @@ class QualitySettings:
     """Learn each image's landmarks and what is judged of its positioning and technique."""
     weight: float = 1.0
     """Weight of this task's loss beside the others'."""
-    landmark_weight: float = 10.0
+    landmark_weight: float = 1.0
     """Weight of the landmarks' loss beside that of the criteria."""
 
 

@@ -61,6 +61,7 @@ def _covered_column(path: Path, column: Column, cells: pa.Table, aliases: Aliase
         "woman_id": aliases.woman,
         "exam_id": aliases.exam,
         "study_uid": aliases.uid,
+        "sop_uid": aliases.uid,
         "reader": partial(aliases.other, "reader"),
         "site": partial(aliases.other, "site"),
     }

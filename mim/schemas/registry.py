@@ -184,7 +184,8 @@ LANDMARKS = Schema(
     ),
 )
 """Points marked on images. 0 is the centre of the first pixel. Where nothing says whether a point
-lies on the image, one with a place does, and one without is unknown."""
+lies on the image, one with a place does, and one without is unknown. The place of a point that is
+said not to lie on the image is not used."""
 
 RISK_FACTORS = Schema(
     "risk_factors",
@@ -221,6 +222,9 @@ REGISTRY = (
 NEEDED = (EXAMS,)
 EITHER = (CANCERS, OUTCOMES)
 """One of these must be there too."""
+
+MORE_THAN_A_KEY = (DENSITY, QUALITY, LANDMARKS)
+"""Of these every column besides the key may lack, but not all of them."""
 
 PLAUSIBLE = {
     "size_mm": (0.1, 300.0, "mm"),

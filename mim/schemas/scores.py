@@ -84,13 +84,19 @@ DENSITY_SCORES = Schema(
 )
 
 POSITIONING = (
-    Column("pectoral_nipple_line_mm", NUMBER, "posterior nipple line, mm"),
+    Column("posterior_nipple_line_mm", NUMBER, "from the nipple to muscle (MLO) or chest wall, mm"),
     Column("line_difference_mm", NUMBER, "that of the breast's MLO less that of its CC, mm"),
+    Column(
+        "line_above_pectoral_end_mm",
+        NUMBER,
+        "how far above its lower end that line meets the muscle; negative: misses it (MLO)",
+    ),
     Column("pectoral_angle_degrees", NUMBER, "between pectoral line and chest wall (MLO)"),
     Column("pectoral_length_mm", NUMBER, "length of the pectoral line (MLO)"),
     Column("pectoral_below_nipple_mm", NUMBER, "how far below the nipple's level it ends (MLO)"),
     Column("grade", TEXT, "PGMI by the rules of mim.positioning", True, tuple(Quality)),
-    Column("grade_reasons", pa.list_(TEXT), "the rules that keep the grade from being perfect"),
+    Column("grade_reasons", pa.list_(TEXT), "what keeps the grade from being perfect"),
+    Column("rules_not_judged", pa.list_(TEXT), "rules whose input is missing"),
 )
 """What the rules make of landmarks and criteria."""
 
@@ -148,8 +154,8 @@ PREDICTIONS = Schema(
         Column("left_risk", pa.list_(NUMBER), "risk of the left breast within 1, 2, ... years"),
         Column("right_risk", pa.list_(NUMBER), "risk of the right breast within 1, 2, ... years"),
         Column("woman_risk", pa.list_(NUMBER), "risk of either within 1, 2, ... years"),
-        Column("density", TEXT, "most probable BI-RADS density", True, tuple(Density)),
-        Column("density_probabilities", pa.list_(NUMBER), "of a, b, c and d"),
+        Column("density", TEXT, "most likely BI-RADS of the denser breast", True, tuple(Density)),
+        Column("density_probabilities", pa.list_(NUMBER), "of a, b, c and d in that breast"),
         Column("left_percent", NUMBER, "percent density of the left breast"),
         Column("right_percent", NUMBER, "percent density of the right breast"),
         Column("images", pa.int32(), "images of the exam given to the model", False),
@@ -162,10 +168,10 @@ PREDICTIONS = Schema(
 
 PREDICTED_QUALITY = Schema(
     "predicted quality",
-    key=("sop_uid",),
+    key=("study_uid", "breast", "view"),
     columns=(
         Column("study_uid", TEXT, "Study Instance UID (0020,000D) of the exam", False),
-        Column("sop_uid", TEXT, "SOP Instance UID (0008,0018) of the image", False),
+        Column("sop_uid", TEXT, "SOP Instance UID (0008,0018) of the image; missing: it has none"),
         Column("breast", TEXT, "side", False, tuple(BREASTS)),
         Column("view", TEXT, "projection", False, tuple(SCREENING_VIEWS)),
         *(

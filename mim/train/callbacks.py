@@ -1,31 +1,46 @@
 """What watches a run; the only importer of wandb."""
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import wandb
-from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
-from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.callbacks import TQDMProgressBar
+from pytorch_lightning.loggers import Logger, WandbLogger
 
-from mim.train.settings import WandbMode
+from mim.data.settings import DataSettings
+from mim.evaluate.tasks import LOWER_IS_BETTER
+from mim.train.checkpoints import Average, Checkpoints
+from mim.train.log import RunLog
+from mim.train.settings import TrainSettings, WandbMode
+from mim.train.waits import DataWaits
 
-METRIC = "validation/auc"
-"""What the best checkpoint is chosen by."""
 
+def watchers(
+    folder: Path, metric: str, train: TrainSettings, data: DataSettings, bar: bool
+) -> list[pl.Callback]:
+    """Progress bar, or a line an epoch; waits for data; the average of weights; checkpoints.
 
-def watchers(folder: Path, bar: bool) -> list[pl.Callback]:
-    """Progress bar, or a line an epoch; learning rate in the log, and two checkpoints in ``folder``.
+    The average comes before the checkpoints that keep it.
 
-    ``best.ckpt`` is the best epoch by ``METRIC``, ``last.ckpt`` the last whole one. They are two
-    callbacks, since Lightning's ``save_last`` only follows the best.
+    Args:
+        folder: of the checkpoints.
+        metric: what the best one is chosen by.
+        train: settings of training.
+        data: settings of the loader.
+        bar: whether anyone sees a progress bar.
     """
-    best = ModelCheckpoint(folder, "best", METRIC, mode="max", enable_version_counter=False)
-    last = ModelCheckpoint(
-        folder, "last", save_on_train_epoch_end=True, enable_version_counter=False
+    checkpoints = Checkpoints(
+        folder,
+        f"validation/{metric}",
+        metric in LOWER_IS_BETTER,
+        train.patience,
+        train.checkpoint_steps,
     )
-    progress = Bar() if bar else EpochLines()
-    return [progress, LearningRateMonitor("step"), best, last]
+    average = [Average(train.ema)] if train.ema else []
+    return [Bar() if bar else EpochLines(), DataWaits(data), *average, checkpoints]
 
 
 class Bar(TQDMProgressBar):
@@ -43,22 +58,29 @@ class EpochLines(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print the epoch's figures."""
-        figures = [f"{k} {float(v):.3f}" for k, v in sorted(trainer.progress_bar_metrics.items())]
-        print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {', '.join(figures)}")
+        if trainer.is_global_zero:
+            shown = sorted(trainer.progress_bar_metrics.items())
+            figures = ", ".join(f"{name} {float(value):.3f}" for name, value in shown)
+            print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {figures}")
 
 
-def loggers(run: Path, mode: WandbMode, settings: Mapping[str, object]) -> list[Logger]:
-    """A CSV log in the run folder always; wandb beside it, offline unless told otherwise.
+def loggers(run: Path, mode: WandbMode, step: int, config: Mapping[str, Any]) -> list[Logger]:
+    """The run's own log always; wandb beside it, offline unless told otherwise.
 
-    wandb gets the settings and curves of the run, never a path, a table or a pseudonym.
+    Args:
+        run: the run folder.
+        mode: of wandb.
+        step: the step from which the run goes on.
+        config: what wandb is told of the run: no path, no name of a machine.
     """
-    found: list[Logger] = [CSVLogger(run, name="", version="log")]
+    found: list[Logger] = [RunLog(run, step)]
     if mode is not WandbMode.off:
         # Neither the console, nor the machine, nor the code's whereabouts are wandb's business.
         private = wandb.Settings(
             console="off",
             disable_code=True,
             disable_git=True,
+            host="mim",
             x_disable_meta=True,
             x_disable_machine_info=True,
         )
@@ -69,6 +91,40 @@ def loggers(run: Path, mode: WandbMode, settings: Mapping[str, object]) -> list[
             offline=mode is WandbMode.offline,
             settings=private,
         )
-        logger.log_hyperparams(dict(settings))
+        logger.log_hyperparams(dict(config))
         found.append(logger)
     return found
+
+
+def track_picture(found: Sequence[Logger], path: Path, step: int) -> None:
+    """Show a picture of the run folder in every tracker, under its name."""
+    for logger in found:
+        if isinstance(logger, RunLog):
+            logger.log_picture(path.stem, path, step)
+        elif isinstance(logger, WandbLogger):
+            logger.log_image(path.stem, [str(path)])
+
+
+def track_tables(found: Sequence[Logger], paths: Iterable[Path]) -> None:
+    """Give wandb the score tables of the validation exams; women and exams by their pseudonyms.
+
+    As files: wandb's own tables note where this machine keeps what it has not yet sent.
+    """
+    for logger in found:
+        if isinstance(logger, WandbLogger):
+            folder = Path(logger.experiment.dir)
+            for path in paths:
+                copied = shutil.copy(path, folder / path.name)
+                logger.experiment.save(str(copied), base_path=str(folder), policy="end")
+
+
+def end_tracking(found: Sequence[Logger]) -> None:
+    """Write what wandb still holds back, so that another run in this process begins anew.
+
+    What it noted for its own makers, which names places of this machine, is deleted.
+    """
+    for logger in found:
+        if isinstance(logger, WandbLogger):
+            folder = Path(logger.experiment.dir).parent
+            logger.experiment.finish()
+            shutil.rmtree(folder / "logs", ignore_errors=True)

@@ -1,6 +1,7 @@
 """``run.json``: what a run is made of, in words that outlive it."""
 
 import platform
+import subprocess
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -8,7 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mim import __version__
@@ -18,9 +21,11 @@ from mim.errors import InputError
 from mim.model.settings import ModelSettings, TaskSettings
 from mim.schemas.cohort import read_about
 from mim.schemas.table import read_json, write_json
+from mim.train.checkpoints import BEST, LAST
 from mim.train.settings import TrainSettings
+from mim.vocab import Task
 
-PACKAGES = ("torch", "torchvision", "pytorch-lightning", "timm", "numpy", "albumentations")
+PACKAGES = ("torch", "torchvision", "pytorch-lightning", "timm", "numpy", "opencv-python-headless")
 
 
 @dataclass
@@ -29,7 +34,9 @@ class RunCard:
 
     ``settings`` holds data, tasks, model and train; ``recipe`` the recipe's fields; ``priors`` how
     priors were found; ``stand_ins`` which images may stand in for a missing view; ``training``
-    counts of what was learnt from; ``note`` what must be said wherever a figure of this run stands.
+    counts of what was learnt from; ``start`` what the run started from, if anything; ``code`` the
+    commit of mim, where it is run from a checkout; ``note`` what must be said wherever a figure of
+    this run stands.
     """
 
     cohort: str
@@ -41,6 +48,8 @@ class RunCard:
     priors: dict[str, Any]
     stand_ins: dict[str, bool]
     training: dict[str, Any]
+    start: dict[str, Any] | None
+    code: dict[str, Any]
     versions: dict[str, str]
 
     @classmethod
@@ -55,9 +64,15 @@ class RunCard:
                 f"{run / 'run.json'}: written by another version of mim; train again"
             ) from None
 
+    @property
+    def percent(self) -> bool:
+        """Whether percent density was learnt."""
+        learnt: bool = self.training["labels"].get(Task.DENSITY, {}).get("percent", 0) > 0
+        return learnt
+
     def best_weights(self, run: Path) -> Mapping[str, Tensor]:
         """Weights of the best checkpoint."""
-        path = run / "checkpoints" / "best.ckpt"
+        path = run / "checkpoints" / BEST
         if not path.is_file():
             raise InputError(f"{path}: no such file; the run has no whole epoch yet, train it on")
         weights: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)[
@@ -73,6 +88,10 @@ class RunCard:
                 f"{self.fingerprint}; use the cache it was trained on"
             )
 
+    def public(self) -> dict[str, Any]:
+        """The card without the places of this machine, for trackers."""
+        return {k: v for k, v in asdict(self).items() if k not in {"cohort", "cache"}}
+
 
 def make_card(
     cohort: Path,
@@ -81,12 +100,13 @@ def make_card(
     tasks: TaskSettings,
     model: ModelSettings,
     train: TrainSettings,
+    start: dict[str, Any] | None,
 ) -> RunCard:
     """The card of a run about to start."""
     # The file's name tells which weights; its folder is nobody's business.
     weights = model.encoder.weights and Path(model.encoder.weights).name
     encoder = replace(model.encoder, weights=weights)
-    start = train.start_from and Path(train.start_from).name
+    start_from = train.start_from and Path(train.start_from).name
     return RunCard(
         cohort=str(cohort.resolve()),
         cache=str(exams.cache.folder.resolve()),
@@ -95,43 +115,95 @@ def make_card(
             "data": asdict(data),
             "tasks": asdict(tasks),
             "model": asdict(replace(model, encoder=encoder)),
-            "train": asdict(replace(train, start_from=start)),
+            "train": asdict(replace(train, start_from=start_from)),
         },
         recipe=asdict(exams.cache.recipe),
         fingerprint=exams.cache.fingerprint,
         priors=exams.priors,
         stand_ins=exams.stand_ins,
-        training=_counts(exams),
+        training=_counts(exams, tasks),
+        start=start,
+        code=code_state(),
         versions={"mim": __version__, "python": platform.python_version()}
         | {name: version(name) for name in PACKAGES},
     )
 
 
-def claim(out: Path, card: RunCard) -> None:
-    """Take a folder for a run, or go on with the same run. A run without an epoch is none.
+def check_free(out: Path, card: RunCard) -> None:
+    """Refuse a folder that holds a run of other settings or data. A run without a checkpoint is none.
 
-    Raises:
-        InputError: the folder holds a run of other settings or data.
+    The same settings with other code go on: what changed may not matter, and ``run.json`` says it.
     """
-    path = out / "run.json"
-    if path.exists() and (out / "checkpoints" / "last.ckpt").exists():
-        found = RunCard.read(out)
-        differing = [key for key, value in asdict(card).items() if getattr(found, key) != value]
-        if differing:
-            raise InputError(
-                f"{out}: holds a run with other {', '.join(differing)}; choose another out"
-            )
-    write_json(path, asdict(card))
+    if not ((out / "run.json").exists() and (out / "checkpoints" / LAST).exists()):
+        return
+    found = asdict(RunCard.read(out)) | {"code": card.code}
+    if differing := [key for key, value in asdict(card).items() if found[key] != value]:
+        raise InputError(
+            f"{out}: holds a run with other {', '.join(differing)}; choose another out"
+        )
 
 
-def _counts(exams: ExamData) -> dict[str, Any]:
-    trained = exams.training_exams
-    breasts = [cancer for exam in trained for cancer in exam.cancer if cancer is not None]
+def write_card(out: Path, card: RunCard) -> None:
+    """Make a folder that of a run."""
+    write_json(out / "run.json", asdict(card))
+
+
+def code_state() -> dict[str, Any]:
+    """Commit of the checkout that mim is run from, and whether it was changed since; {} elsewhere."""
+    package = Path(__file__).parent.parent
+    if _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return {}
     return {
-        "women": len({exam.woman for exam in trained}),
-        "exams": len(trained),
-        "exams_with_prior": sum(bool(exam.priors) for exam in trained),
-        "breasts": len(breasts),
-        "cancers": sum(breasts),
-        "exams_by_maker": dict(Counter(exam.maker for exam in trained)),
+        "commit": _git(package, "rev-parse", "HEAD"),
+        "changed": bool(_git(package, "status", "--porcelain", "--", ".")),
     }
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    """What git says of a folder; None where it says nothing or is not installed."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def _counts(exams: ExamData, tasks: TaskSettings) -> dict[str, Any]:
+    rows, everyone = exams.training.rows, exams.everyone
+    table = everyone.table.take(rows)
+    labels = {task: _label_counts(exams, task, rows) for task in tasks.learnt()}
+    return {
+        "women": len(table["woman"].unique()),
+        "exams": len(rows),
+        "exams_with_prior": int((everyone.priors[rows] >= 0).any(axis=1).sum()),
+        "exams_by_maker": dict(Counter(table["maker"].to_pylist())),
+        "labels": {str(task): counts for task, counts in labels.items()},
+    }
+
+
+def _label_counts(exams: ExamData, task: Task, rows: NDArray[np.int64]) -> dict[str, int]:
+    """How many labels of a task were learnt from, by kind."""
+    labels = exams.everyone.labels
+
+    def known(name: str) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = ~np.isnan(getattr(labels, name)[rows])
+        return found
+
+    counted: dict[str, Any]
+    match task:
+        case Task.CANCER:
+            counted = {"breasts": known("cancer"), "cancers": labels.cancer[rows] == 1}
+        case Task.RISK:
+            cancers = known("years_to_cancer")
+            counted = {"breasts": known("years_followed") | cancers, "cancers": cancers}
+        case Task.DENSITY:
+            counted = {"breasts": labels.density[rows] >= 0, "percent": known("percent")}
+        case Task.QUALITY:
+            counted = {
+                "images": known("criteria").any(-1) | known("visible").any(-1),
+                "landmarks": known("landmarks").any(-1),
+                "criteria": known("criteria"),
+            }
+    return {name: int(mask.sum()) for name, mask in counted.items()}

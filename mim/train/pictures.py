@@ -1,17 +1,25 @@
-"""A picture of what goes into the model."""
+"""Pictures of what goes into the model."""
 
 from pathlib import Path
 
+from mim.data.augment import augmented_versions
 from mim.data.datamodule import ExamData
 from mim.data.dataset import ExamBatch
-from mim.image.contact import contact_sheet, exam_tiles
-from mim.vocab import VIEW_SLOTS
+from mim.data.sampler import Draw
+from mim.data.settings import AugmentSettings
+from mim.image.contact import augmented_sheet, contact_sheet, exam_tiles
+from mim.vocab import VIEW_SLOTS, Split
 
 EXAMS_SHOWN = 6
+"""In ``write_inputs``."""
+
+EXAMS_CHANGED = 2
+VERSIONS = 6
+"""In ``write_samples``: exams, and changed versions of each of their images."""
 
 
 def write_inputs(exams: ExamData, path: Path) -> None:
-    """The first training exams as the model gets them: a row an exam, then its priors."""
+    """The first training exams as the loader gives them: a row an exam, then its priors."""
     batch: ExamBatch = next(iter(exams.train_dataloader()))
     tiles, titles = [], []
     for exam in range(min(EXAMS_SHOWN, len(batch.exam))):
@@ -20,3 +28,17 @@ def write_inputs(exams: ExamData, path: Path) -> None:
         tiles += more_tiles
         titles += more_titles
     contact_sheet(tiles, titles, path, columns=len(VIEW_SLOTS) * batch.present.shape[1])
+
+
+def write_samples(exams: ExamData, settings: AugmentSettings, seed: int, path: Path) -> None:
+    """Images of the first training exams, each in a row with versions that training may see."""
+    dataset = exams.dataset(Split.TRAIN)
+    shown = [Draw(place, 0) for place in range(min(EXAMS_CHANGED, len(dataset)))]
+    batch = dataset[shown]
+    rows, titles = [], []
+    for exam, view in batch.present[:, 0].nonzero().tolist():
+        image = batch.images[exam, 0, view, 0].numpy()
+        landmarks = batch.labels.landmarks[exam, view].numpy()
+        rows.append(augmented_versions(image, landmarks, settings, seed + len(rows), VERSIONS))
+        titles.append(" ".join(VIEW_SLOTS[view]))
+    augmented_sheet(rows, titles, path)

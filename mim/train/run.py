@@ -1,29 +1,40 @@
 """A run, from its settings to its scores. Read ``fit`` first: it is the recipe card.
 
 ``run.json`` says what the run is; ``checkpoints/`` holds ``best.ckpt`` and ``last.ckpt``; then
-there are ``log/metrics.csv``, ``inputs.png``, ``attrition.parquet`` and ``scores/``. A run that
-was killed goes on from its last whole epoch, to the same end as one left alone.
+there are ``log/metrics.csv``, ``tensorboard/``, ``inputs.png``, ``samples.png``, ``saliency.png``,
+``attrition.parquet`` and ``scores/``. A run that was killed goes on from ``last.ckpt``, to the same
+end as one left alone.
 """
 
 import sys
 import warnings
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
 from mim.data.datamodule import ExamData
 from mim.data.settings import DataSettings
+from mim.model.exam import ExamScorer
 from mim.model.settings import ModelSettings, TaskSettings
 from mim.schemas.cohort import ATTRITION
 from mim.schemas.settings import read_settings
 from mim.schemas.table import read_table, write_table
-from mim.train.callbacks import loggers, watchers
-from mim.train.card import RunCard, claim, make_card
-from mim.train.pictures import write_inputs
-from mim.train.scores import score_table
+from mim.train.callbacks import end_tracking, loggers, track_picture, track_tables, watchers
+from mim.train.card import RunCard, check_free, make_card, write_card
+from mim.train.checkpoints import LAST
+from mim.train.log import LOG_EVERY
+from mim.train.pictures import write_inputs, write_samples
+from mim.train.ranks import wait_for_all
+from mim.train.saliency import write_saliency
+from mim.train.scores import score_tables
 from mim.train.settings import Accelerator, Precision, TrainSettings
+from mim.train.start import start_from
 from mim.train.task import ExamTask
 from mim.vocab import Split, Task
 
@@ -46,43 +57,67 @@ def fit(
     """Train a model and score its validation exams; the test exams are not touched.
 
     Raises:
-        InputError: cohort and cache do not fit, or ``out`` holds another run.
+        InputError: cohort and cache do not fit, a task has no labels, the weights to start from do
+            not fit, or ``out`` holds another run.
     """
     if train.threads:
         torch.set_num_threads(train.threads)
     pl.seed_everything(train.seed, verbose=False)
-    exams = ExamData(cohort, cache, data, train.seed)
-    card = make_card(cohort, exams, data, tasks, model, train)
-    task = ExamTask(model, tasks, train, train.epochs * exams.steps_per_epoch)
-    claim(out, card)
-    trainer = make_trainer(out, train, card.settings)
-    write_inputs(exams, out / "inputs.png")
-    write_table(
-        read_table(exams.cache.folder / "attrition.parquet", ATTRITION), out / "attrition.parquet"
-    )
-    if not len(exams.dataset(Split.VALIDATION)):
-        print("no validation exams: the best checkpoint is chosen by the training exams")
-    last = out / "checkpoints" / "last.ckpt"
+    exams = ExamData(cohort, cache, data, tasks, train.seed)
+    task = ExamTask(model, tasks, train)
+    report = list(task.model.encoder.report)
+    start = None
+    if train.start_from is not None:
+        found = start_from(task.model, model.encoder.name, Path(train.start_from))
+        report += found.lines()
+        start = asdict(found)
+    card = make_card(cohort, exams, data, tasks, model, train, start)
+    check_free(out, card)
+    last = out / "checkpoints" / LAST
+    trainer = make_trainer(out, task.metric, train, data, card.public())
+    if trainer.is_global_zero:
+        _begin(out, card, exams, report)
+        write_inputs(exams, out / "inputs.png")
+        write_samples(exams, data.augment, train.seed, out / "samples.png")
+        for name in ("inputs.png", "samples.png"):
+            track_picture(trainer.loggers, out / name, 0)
     trainer.fit(task, exams, ckpt_path=last if last.exists() else None, weights_only=True)
-    score(out, Split.VALIDATION)
+    _end(out, trainer, exams)
 
 
-def make_trainer(out: Path, train: TrainSettings, settings: dict[str, object]) -> pl.Trainer:
-    """Lightning's trainer with everything that watches the run."""
+def make_trainer(
+    out: Path, metric: str, train: TrainSettings, data: DataSettings, config: Mapping[str, Any]
+) -> pl.Trainer:
+    """Lightning's trainer with everything that watches the run.
+
+    Args:
+        out: the run folder.
+        metric: what chooses the best checkpoint.
+        train: settings of training.
+        data: settings of the loader.
+        config: what trackers are told of the run.
+    """
     bar = sys.stdout.isatty()
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+    warnings.filterwarnings("ignore", message=".*You have overridden `on_after_batch_transfer`.*")
+    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+    several = train.devices * train.nodes > 1
     return pl.Trainer(
         default_root_dir=out,
         accelerator=train.accelerator.value,
-        devices=1,
+        devices=train.devices,
+        num_nodes=train.nodes,
+        # A batch may have no label of a task, whose head then has no gradient on that device.
+        strategy="ddp_find_unused_parameters_true" if several else "auto",
+        # Lightning's own way to requeue keeps checkpoints of its own; ours are enough.
+        plugins=[SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None,
         precision=PRECISION[train.precision],  # type: ignore[arg-type]
         max_epochs=train.epochs,
-        callbacks=watchers(out / "checkpoints", bar),
-        logger=loggers(out, train.wandb, settings),
-        gradient_clip_val=1.0,
+        accumulate_grad_batches=train.accumulate,
+        gradient_clip_val=train.clip or None,
+        callbacks=watchers(out / "checkpoints", metric, train, data, bar),
+        logger=loggers(out, train.wandb, _steps_done(out / "checkpoints" / LAST), config),
         num_sanity_val_steps=0,
-        log_every_n_steps=10,
+        log_every_n_steps=LOG_EVERY,
         use_distributed_sampler=False,
         enable_model_summary=False,
         enable_progress_bar=bar,
@@ -99,22 +134,66 @@ def load_task(run: Path) -> tuple[ExamTask, RunCard]:
     model = read_settings(ModelSettings, card.settings["model"])
     model = replace(model, encoder=replace(model.encoder, weights=None, pretrained=False))
     tasks = read_settings(TaskSettings, card.settings["tasks"])
-    task = ExamTask(model, tasks, TrainSettings(), steps=1)
+    task = ExamTask(model, tasks, TrainSettings())
     task.load_state_dict(card.best_weights(run))
     return task.eval(), card
 
 
-def score(run: Path, split: Split) -> Path:
+def score(run: Path, split: Split) -> dict[Task, Path]:
     """Score every exam of a split with a run's best checkpoint, where the run was trained.
 
-    Returns the path of the score table, ``scores/<split>-cancer.parquet`` in the run folder.
+    Returns the path of each task's score table, ``scores/<split>-<task>.parquet`` in the run folder.
     """
     task, card = load_task(run)
     data = read_settings(DataSettings, card.settings["data"])
-    exams = ExamData(Path(card.cohort), Path(card.cache), data, seed=0)
+    exams = ExamData(Path(card.cohort), Path(card.cache), data, task.model.tasks, seed=0)
     card.require_recipe(exams.cache.fingerprint)
-    path = run / "scores" / f"{split}-{Task.CANCER}.parquet"
+    return _write_scores(run, split, _score(task, card, exams, split))
+
+
+def _begin(out: Path, card: RunCard, exams: ExamData, report: list[str]) -> None:
+    """What a run folder holds before training."""
+    for line in report:
+        print(line)
+    write_card(out, card)
+    attrition = read_table(exams.cache.folder / "attrition.parquet", ATTRITION)
+    write_table(attrition, out / "attrition.parquet")
+    if not len(exams.dataset(Split.VALIDATION)):
+        print("no validation exams: the best checkpoint is chosen by the training exams")
+
+
+def _end(out: Path, trainer: pl.Trainer, exams: ExamData) -> None:
+    """Scores of the validation exams by the best checkpoint, and where it looked; in every tracker."""
+    task, card = load_task(out)
+    tables = _score(task, card, exams, Split.VALIDATION)
+    if trainer.is_global_zero:
+        paths = _write_scores(out, Split.VALIDATION, tables)
+        first = next(iter(tables))
+        picture = out / "saliency.png"
+        write_saliency(task.model, exams, first, tables[first], picture)
+        if picture.exists():
+            track_picture(trainer.loggers, picture, trainer.global_step)
+        track_tables(trainer.loggers, paths.values())
+        end_tracking(trainer.loggers)
+    wait_for_all()
+
+
+def _score(task: ExamTask, card: RunCard, exams: ExamData, split: Split) -> dict[Task, pa.Table]:
     on_cpu = card.settings["train"]["accelerator"] == Accelerator.cpu
     device = torch.device("cuda" if torch.cuda.is_available() and not on_cpu else "cpu")
-    write_table(score_table(task.model.to(device), exams, split), path)
-    return path
+    return score_tables(ExamScorer(task.model.to(device)), exams, split, card.percent)
+
+
+def _write_scores(run: Path, split: Split, tables: Mapping[Task, pa.Table]) -> dict[Task, Path]:
+    paths = {task: run / "scores" / f"{split}-{task}.parquet" for task in tables}
+    for task, path in paths.items():
+        write_table(tables[task], path)
+    return paths
+
+
+def _steps_done(last: Path) -> int:
+    """Optimiser steps of a run that goes on; 0 of a new one."""
+    if not last.exists():
+        return 0
+    steps: int = torch.load(last, map_location="cpu", weights_only=True, mmap=True)["global_step"]
+    return steps

@@ -1,52 +1,88 @@
-"""The score table of a split: one row for each breast of each exam, each exam once."""
+"""The score tables of a split: what the model says of every exam, beside what is known of it."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 from tqdm import tqdm
 
 from mim.data.datamodule import ExamData
-from mim.data.dataset import Exam
-from mim.model.exam import ExamModel, ExamScorer
-from mim.schemas.scores import SCORES
-from mim.vocab import BREASTS, Split
+from mim.data.dataset import ExamBatch
+from mim.data.sampler import Ranks
+from mim.model.exam import ExamScorer
+from mim.schemas.scores import OF_TASK
+from mim.train.ranks import gather
+from mim.train.tables import Rows, make_table
+from mim.vocab import Split, Task
 
 
-def score_table(model: ExamModel, exams: ExamData, split: Split) -> pa.Table:
-    """Scores, by the table of ``mim.schemas.scores``, of all exams of a split, on the model's device."""
-    scorer = ExamScorer(model).eval()
-    device = next(model.parameters()).device
-    dataset = exams.dataset(split)
-    rows: list[dict[str, object]] = []
+def score_tables(
+    scorer: ExamScorer, exams: ExamData, split: Split, percent: bool
+) -> dict[Task, pa.Table]:
+    """Score tables, by ``mim.schemas.scores.OF_TASK``, of all exams of a split.
+
+    Where several processes train together, each scores its share and all get the whole tables.
+
+    Args:
+        scorer: on the device where it runs.
+        exams: the data.
+        split: which exams.
+        percent: whether the model has learnt percent density.
+    """
+    device = next(scorer.parameters()).device
+    scores = BatchScores(scorer.names)
+    batches = exams.loader(exams.dataset(split))
+    quiet = Ranks.now().rank > 0
     with torch.inference_mode():
-        for batch in tqdm(exams.loader(dataset), desc=f"score {split}", unit="batch"):
-            inputs = (batch.images, batch.present, batch.months)
-            breasts, *_ = scorer(*(part.to(device) for part in inputs))
-            seen = batch.present[:, 0].reshape(len(breasts), len(BREASTS), -1).any(-1)
-            priors = batch.present[:, 1:].any(-1).sum(-1)
-            for place, exam in enumerate(batch.exam.tolist()):
-                rows += _rows(
-                    dataset.exams[exam],
-                    breasts[place].tolist(),
-                    seen[place].tolist(),
-                    int(priors[place]),
-                )
-    return SCORES.from_rows(rows)
+        for batch in tqdm(batches, desc=f"score {split}", unit="batch", disable=quiet):
+            inputs = (part.to(device) for part in (batch.images, batch.present, batch.months))
+            scores.add(batch, scorer.eval()(*inputs))
+    return scores.tables(scorer.model.tasks.learnt(), exams, percent)
 
 
-def _rows(
-    exam: Exam, scores: list[float], seen: list[bool], priors: int
-) -> list[dict[str, object]]:
-    return [
-        {
-            "woman": exam.woman,
-            "exam": exam.exam,
-            "breast": breast,
-            "score": scores[place] if seen[place] else None,
-            "cancer": exam.cancer[place],
-            "outcome": exam.outcome[place],
-            "maker": exam.maker,
-            "split": exam.split,
-            "priors": priors,
+class BatchScores:
+    """Collects the scores of batches, and makes tables of them.
+
+    Args:
+        names: of the scores, as ``ExamScorer`` gives them.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._batches: list[Rows] = []
+
+    def add(self, batch: ExamBatch, scores: Sequence[Tensor]) -> None:
+        """Keep the scores of a batch, in the order of the names."""
+        facts = {
+            "exam": batch.exam,
+            "present": batch.present[:, 0],
+            "priors": batch.present[:, 1:].any(-1).sum(-1),
         }
-        for place, breast in enumerate(BREASTS)
-    ]
+        named = facts | dict(zip(self._names, scores, strict=True))
+        self._batches.append({name: _to_numpy(part) for name, part in named.items()})
+
+    def tables(self, tasks: Sequence[Task], exams: ExamData, percent: bool) -> dict[Task, pa.Table]:
+        """The tables of all exams added in any process, each exam once, in the cohort's order.
+
+        Nothing is kept afterwards.
+        """
+        batches, self._batches = self._batches, []
+        if not batches:
+            return {task: OF_TASK[task].from_rows([]) for task in tasks}
+        rows = gather({name: np.concatenate([b[name] for b in batches]) for name in batches[0]})
+        once = np.unique(rows["exam"], return_index=True)[1]
+        rows = {name: part[once] for name, part in rows.items()}
+        return {
+            task: make_table(task, rows, exams.everyone, exams.cache.recipe, percent)
+            for task in tasks
+        }
+
+
+def _to_numpy(part: Tensor) -> NDArray[Any]:
+    part = part.detach().cpu()
+    numbers: NDArray[Any] = (part.double() if part.is_floating_point() else part).numpy()
+    return numbers

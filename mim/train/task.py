@@ -1,19 +1,26 @@
-"""The one LightningModule: a step, a loss, an optimiser, and scores of the validation exams."""
+"""The one LightningModule: a step, the losses, an optimiser, and scores of the validation exams."""
 
-from collections.abc import Callable
-from math import cos, isnan, pi
+from math import ceil
+from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
+from mim.data.augment import change_batch
+from mim.data.datamodule import ExamData
 from mim.data.dataset import ExamBatch
-from mim.evaluate.metrics import auc
-from mim.model.exam import ExamModel, Outputs
+from mim.evaluate.tasks import task_metrics
+from mim.model.exam import ExamModel, Outputs, exam_scores, score_names
 from mim.model.settings import ModelSettings, TaskSettings
 from mim.train.losses import task_losses
+from mim.train.metric import chosen_metric
+from mim.train.optimizer import make_optimizer
+from mim.train.scores import BatchScores
 from mim.train.settings import TrainSettings
+from mim.train.start import ENCODER
 
 
 class ExamTask(pl.LightningModule):
@@ -23,93 +30,100 @@ class ExamTask(pl.LightningModule):
         model: settings of the model.
         tasks: which tasks, and how.
         train: settings of training.
-        steps: optimiser steps of the whole run; the learning rate's schedule needs them. They
-            are counted by the caller, since asking Lightning's trainer for them drops the
-            loader's state when a run continues.
+
+    Raises:
+        InputError: the tasks have no metric of the name in ``train.metric``.
     """
 
-    def __init__(
-        self, model: ModelSettings, tasks: TaskSettings, train: TrainSettings, steps: int
-    ) -> None:
+    def __init__(self, model: ModelSettings, tasks: TaskSettings, train: TrainSettings) -> None:
         super().__init__()
         self.model = ExamModel(model, tasks)
+        self._encoder = model.encoder.name
         self._tasks = tasks
         self._settings = train
-        self._steps = steps
-        self._seen: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.metric = chosen_metric(tasks, train)
+        """What the best checkpoint is chosen by."""
+        self._scores = BatchScores(score_names(tasks))
 
     def forward(self, batch: ExamBatch) -> Outputs:
         """What each task says of a batch."""
         outputs: Outputs = self.model(batch.images, batch.present, batch.months)
         return outputs
 
-    def on_train_batch_start(self, batch: ExamBatch, _: int) -> None:
-        """Dropout depends on (seed, step) alone, so a run that continues ends the same.
+    def on_after_batch_transfer(self, batch: ExamBatch, dataloader_idx: int) -> ExamBatch:
+        """Augmentation that the loader left to the device."""
+        if batch.changes is None:
+            return batch
+        images = change_batch(batch.images, batch.present, batch.changes)
+        return batch._replace(images=images, changes=None)
+
+    def on_train_batch_start(self, batch: ExamBatch, batch_idx: int) -> None:
+        """Dropout depends on the place in the run alone, so a run that continues ends the same.
 
         The state at the start of the epoch would not do: how many numbers Lightning and the loader
         draw before the first batch is not the same when a run continues.
         """
-        torch.manual_seed(self._settings.seed * 1_000_003 + self.global_step)
+        _set_seed(self._settings.seed, self.current_epoch, batch_idx, self.global_rank)
 
-    def training_step(self, batch: ExamBatch, _: int) -> Tensor:
+    def training_step(self, batch: ExamBatch, batch_idx: int) -> Tensor:
         """Loss of a training batch."""
-        return self._step(batch, "train")[0]
+        # The last group has the highest learning rate: what stands behind the encoder.
+        rate = max(group["lr"] for group in self.trainer.optimizers[0].param_groups)
+        self.log("train/learning_rate", rate, rank_zero_only=True)
+        return self._losses(batch, self(batch), "train")
+
+    def on_validation_batch_start(
+        self, batch: ExamBatch, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """The same random state in every epoch, wherever training has come to."""
+        _set_seed(self._settings.seed, batch_idx, self.global_rank)
 
     def validation_step(self, batch: ExamBatch, _: int) -> None:
         """Keeps the validation exams' scores until the epoch ends."""
-        outputs = self._step(batch, "validation")[1]
-        if outputs.cancer is not None:
-            self._seen.append((batch.exam, outputs.cancer.breast.float(), batch.labels.cancer))
+        outputs = self(batch)
+        self._losses(batch, outputs, "validation")
+        self._scores.add(batch, exam_scores(outputs, batch.present[:, 0]))
 
     def on_validation_epoch_end(self) -> None:
-        """Area under the curve over the validation breasts, each exam counted once."""
-        if not self._seen:
-            return
-        exam, logits, cancer = (torch.cat(part).cpu() for part in zip(*self._seen, strict=True))
-        self._seen.clear()
-        once = torch.unique(exam, return_inverse=True)[1]
-        first = torch.full((int(once.max()) + 1,), len(once)).scatter_reduce(
-            0, once, torch.arange(len(once)), "amin"
-        )
-        counted = ~cancer[first].isnan()
-        value = auc(logits[first][counted].double().numpy(), cancer[first][counted].bool().numpy())
-        # One class alone has no curve; a half says as much as is known.
-        self.log("validation/auc", 0.5 if isnan(value) else value, prog_bar=True)
+        """Metrics of the validation exams of all processes, each exam counted once."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, ExamData)
+        tables = self._scores.tables(self._tasks.learnt(), data, percent=True)
+        for task, table in tables.items():
+            for name, value in task_metrics(task, table).items():
+                metric = f"{task}/{name}"
+                self.log(f"validation/{metric}", float(value), prog_bar=metric == self.metric)
 
-    def _step(self, batch: ExamBatch, stage: str) -> tuple[Tensor, Outputs]:
-        outputs = self(batch)
+    def _losses(self, batch: ExamBatch, outputs: Outputs, stage: str) -> Tensor:
+        """Sum of the tasks' losses, each of them in the log."""
         losses = task_losses(outputs, batch.labels, batch.present[:, 0], self._tasks)
         loss = torch.stack(list(losses.values())).sum()
-        exams = len(batch.exam)
-        self.log(
-            f"{stage}/loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=exams
-        )
-        return loss, outputs
+        logged = {f"{stage}/{task}/loss": value for task, value in losses.items()}
+        how = {
+            "on_step": False,
+            "on_epoch": True,
+            "batch_size": len(batch.exam),
+            "sync_dist": True,
+        }
+        self.log_dict(logged, **how)  # type: ignore[arg-type]
+        self.log(f"{stage}/loss", loss, prog_bar=True, **how)  # type: ignore[arg-type]
+        return loss
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW; no weight decay on biases, norms and embeddings; warm-up, then half a cosine."""
-        decayed: list[Tensor] = []
-        others: list[Tensor] = []
-        for name, parameter in self.named_parameters():
-            plain = parameter.ndim < 2 or name.startswith("model.fusion.tokens.")
-            (others if plain else decayed).append(parameter)
-        groups = [
-            {"params": decayed, "weight_decay": self._settings.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=self._settings.learning_rate)
-        shape = warmup_and_cosine(self._steps, self._settings.warmup_share)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, shape)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        """The optimiser and its schedule over the steps of the whole run.
+
+        They are counted here, since Lightning's own count drops the loader's state when a run
+        continues; and not before, since only now the number of processes is known.
+        """
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, ExamData)
+        steps = ceil(data.steps_per_epoch / self._settings.accumulate) * self._settings.epochs
+        return make_optimizer(self.model, self._settings, steps)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say whose weights these are, to who starts from them."""
+        checkpoint[ENCODER] = self._encoder
 
 
-def warmup_and_cosine(steps: int, warmup_share: float) -> Callable[[int], float]:
-    """Share of the highest learning rate at each step: a straight rise, then half a cosine."""
-    warmup = max(1, round(steps * warmup_share))
-
-    def share(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        return 0.5 * (1 + cos(pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
-
-    return share
+def _set_seed(*numbers: int) -> None:
+    torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))

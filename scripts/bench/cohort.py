@@ -39,7 +39,8 @@ from mim.schemas.table import read_table
 SETTINGS = CohortSettings(priors=PriorSettings(most=2))
 STEPS = (
     *("read_registry", "read_studies", "join_studies", "merge_repeats", "describe_examinations"),
-    *("choose_images", "find_exams", "divide_exams", "add_priors", "_write_tables"),
+    *("choose_images", "find_exams", "find_labels", "divide_exams", "add_priors"),
+    *("count_labels", "_write_tables"),
 )
 """What ``write_cohort`` calls and is timed."""
 

@@ -28,7 +28,7 @@ SIDES = {"L": "left", "R": "right"}
 OF_IMAGES = (
     *("exam", "woman", "image", "reason", "laterality", "view", "maker", "model", "age_years"),
     *("software_version", "patient_id", "study_uid", "accession_number", "study_date"),
-    *("acquired", "sop_uid", "path"),
+    *("acquired", "sop_uid", "path", "row_spacing_mm"),
 )
 CANCERS = ("screen-detected cancer", "interval cancer")
 
@@ -55,6 +55,8 @@ def make_cohort(folder: Path, settings: CohortSettings) -> tuple[pa.Table, pa.Ta
     made = pd.concat([made, priors], axis=1).assign(fold=None)
     images = images.drop(columns="exam").merge(made[["examination", "exam"]], on="examination")
     images = images.sort_values(["exam", "laterality", "view"])
+    # The made pixels are square.
+    images = images.rename(columns={"row_spacing_mm": "spacing_mm"})
     return tuple(
         pa.Table.from_pandas(frame, schema.arrow(), preserve_index=False)
         for frame, schema in ((made, EXAMS), (images, IMAGES))

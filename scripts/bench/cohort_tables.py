@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mim.schemas.cohort import ATTRITION
 from mim.schemas.images import IMAGES
 from mim.schemas.table import write_json, write_table
-from mim.vocab import VIEW_SLOTS
+from mim.vocab import VIEW_SLOTS, Criterion, Landmark
 
 FILE_ROWS = 50_000
 """Rows of one file of the index, as ``mim index`` writes them."""
@@ -92,8 +92,11 @@ def word(where: NDArray[np.bool_], yes: str, no: str | None = None) -> pl.Series
     return pl.select(pl.when(pl.Series(where)).then(pl.lit(yes)).otherwise(pl.lit(no))).to_series()
 
 
-def write_registry(made: Made, folder: Path) -> None:
-    """The registry's tables as Parquet; one exam in 300 of the archive is not in it."""
+def write_registry(made: Made, folder: Path, marked: pl.Series) -> None:
+    """The registry's tables as Parquet; one exam in 300 of the archive is not in it.
+
+    ``marked``: SOP Instance UIDs of the images with landmarks.
+    """
     folder.mkdir(parents=True)
     some, rng = made.some, made.rng
     exam = np.flatnonzero(~some(made.exams, 1 / 300))
@@ -155,6 +158,23 @@ def write_registry(made: Made, folder: Path) -> None:
         "exam_id": ids.gather(read.repeat(2)),
         "breast": drawn("LR", np.tile([0, 1], len(read))),
         "density": drawn("abcd", rng.integers(0, 4, 2 * len(read))),
+    }
+    sides, views = zip(*VIEW_SLOTS, strict=True)
+    tables["density"]["percent"] = rng.uniform(0, 60, 2 * len(read))
+    tables["quality"] = {
+        "exam_id": ids.gather(read.repeat(4)),
+        "breast": drawn(sides, np.tile(np.arange(4), len(read))),
+        "view": drawn(views, np.tile(np.arange(4), len(read))),
+        "grade": drawn("PGMI", rng.integers(0, 4, 4 * len(read))),
+        **{name.value: some(4 * len(read), 0.5) for name in Criterion},
+    }
+    tables["landmarks"] = {
+        "sop_uid": marked,
+        **{
+            f"{name}_{axis}": rng.uniform(0, 2500, len(marked))
+            for name in Landmark
+            for axis in "xy"
+        },
     }
     for name, columns in tables.items():
         pl.DataFrame(columns, nan_to_null=True).write_parquet(folder / f"{name}.parquet")
@@ -261,5 +281,6 @@ def make(folder: Path, women: int, seed: int) -> str:
     """Write ``folder/index`` and ``folder/registry``, and say how much that is."""
     made = Made(women, seed)
     images = write_index(made, folder / "index")
-    write_registry(made, folder / "registry")
+    marked = pl.scan_parquet(folder / "index/images/*.parquet").select("sop_uid").gather_every(50)
+    write_registry(made, folder / "registry", marked.collect().to_series())
     return f"{made.exams} exams of {women} women, {images} image rows, seed {seed}"

@@ -1,0 +1,99 @@
+"""Rows of ``mim.schemas.scores.PREDICTIONS``: what a bundle says of each exam."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mim.deploy.bundle import Bundle, Outputs
+from mim.deploy.exams import Assembled, Exam
+from mim.vocab import BREASTS, Density, Reason, Task
+
+Row = dict[str, object]
+Seen = tuple[bool, bool]
+"""Whether the left and the right breast have a view."""
+
+
+def exam_row(bundle: Bundle, exam: Exam, assembled: Assembled, outputs: Outputs | None) -> Row:
+    """The row of one exam; columns of tasks that the bundle has not learnt are left out.
+
+    ``outputs`` are of this exam alone; None where it has no image, which the row gives a reason for.
+    """
+    detail = "; ".join(f"{path}: {why} ({reason})" for path, reason, why in assembled.left_out)
+    row: Row = {
+        "study_uid": exam.study_uid,
+        "images": assembled.images,
+        "priors": assembled.priors,
+        "detail": detail or None,
+    }
+    if outputs is None:
+        reasons = {reason for _, reason, _ in assembled.left_out}
+        return row | {"reason": reasons.pop() if len(reasons) == 1 else Reason.NO_SCREENING_VIEW}
+    left, right = assembled.present.reshape(len(BREASTS), -1)
+    seen = bool(left.any()), bool(right.any())
+    for task in bundle.tasks:
+        row |= OF_TASK[task](bundle, outputs, seen)
+    return row
+
+
+def repeat_rows(exam: Exam) -> list[Row]:
+    """A row for each study that repeats one of the exam and is scored with it."""
+    return [
+        {
+            "study_uid": study,
+            "images": 0,
+            "priors": 0,
+            "reason": Reason.REPEATED_EXAM,
+            "detail": f"same examination as study {exam.study_uid}, and scored with it",
+        }
+        for study in exam.repeats
+    ]
+
+
+def _cancer(bundle: Bundle, outputs: Outputs, seen: Seen) -> Row:
+    score = float(outputs["exam_score"][0])
+    return {
+        **_of_breasts("score", outputs["breast_score"][0].tolist(), seen),
+        "exam_score": score,
+        "selected_at": [rate for rate, limit in bundle.thresholds.items() if score >= limit],
+    }
+
+
+def _risk(_: Bundle, outputs: Outputs, seen: Seen) -> Row:
+    return {
+        **_of_breasts("risk", outputs["breast_risk"][0].tolist(), seen),
+        "woman_risk": outputs["woman_risk"][0].tolist(),
+    }
+
+
+def _density(bundle: Bundle, outputs: Outputs, seen: Seen) -> Row:
+    """The exam's density is that of the denser breast, as radiologists report it."""
+    percent = bundle.about["outputs"]["breast_percent"]["learnt"]
+    classes = outputs["breast_density"][0]
+    denser = int(np.argmax(np.where(seen, classes @ np.arange(len(Density)), -1.0)))
+    return {
+        "density": list(Density)[int(np.argmax(classes[denser]))],
+        "density_probabilities": classes[denser].tolist(),
+        **(_of_breasts("percent", outputs["breast_percent"][0].tolist(), seen) if percent else {}),
+    }
+
+
+def _of_breasts(what: str, values: list[object], seen: Seen) -> Row:
+    """Columns of left and right; None for a breast without a view."""
+    names = (f"left_{what}", f"right_{what}")
+    return {
+        name: value if there else None
+        for name, value, there in zip(names, values, seen, strict=True)
+    }
+
+
+def _quality(_: Bundle, __: Outputs, ___: Seen) -> Row:
+    """Nothing of the exam: ``mim.deploy.quality`` has rows for images."""
+    return {}
+
+
+OF_TASK: dict[Task, Callable[[Bundle, Outputs, Seen], Row]] = {
+    Task.CANCER: _cancer,
+    Task.RISK: _risk,
+    Task.DENSITY: _density,
+    Task.QUALITY: _quality,
+}

@@ -1,0 +1,120 @@
+"""A part of the report on one task: its figures, and how the page shows them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from markupsafe import Markup
+
+from mim.evaluate.bootstrap import Bools, Estimate, Statistic, bootstrap_by_woman
+from mim.evaluate.figures import Figure
+from mim.evaluate.settings import EvaluateSettings
+from mim.vocab import Task
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure in a table, multiplied by ``scale`` and written with ``digits`` after the point."""
+
+    estimate: Estimate
+    scale: float = 1.0
+    digits: int = 3
+
+    @property
+    def value(self) -> str:
+        """The figure in words; a dash where it is missing."""
+        found = self.estimate.value
+        return "-" if found is None else f"{found * self.scale:z.{self.digits}f}"
+
+    @property
+    def interval(self) -> str:
+        """Its ends, or why there are none."""
+        low, high = self.estimate.low, self.estimate.high
+        if low is None or high is None:
+            return self.estimate.reason or "-"
+        return f"{low * self.scale:z.{self.digits}f} to {high * self.scale:z.{self.digits}f}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page: what it is about, its heads, and rows whose first cell is the row's head."""
+
+    about: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str | Cell]]
+
+    @property
+    def wide(self) -> bool:
+        """Whether it needs the width of the page: three intervals side by side."""
+        return sum(isinstance(part, Cell) for part in self.rows[0]) >= 3 if self.rows else False
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A figure at the top of the page, named in a few words, and the unit it is counted in."""
+
+    title: str
+    unit: str
+    cell: Cell
+
+    def __str__(self) -> str:
+        known = "95 % interval " * (self.cell.estimate.low is not None)
+        return f"{self.title}: {self.cell.value} ({known}{self.cell.interval})"
+
+
+@dataclass(frozen=True)
+class Section:
+    """One task's part of the report.
+
+    Attributes:
+        task: the task.
+        title: of the section.
+        words: paragraphs before tables and pictures.
+        headlines: for the top of the page.
+        figures: all of them, for the files.
+        tables: of the page.
+        pictures: SVG.
+        facts: what ``metrics.json`` holds beside the figures.
+    """
+
+    task: Task
+    title: str
+    words: Sequence[str]
+    headlines: Sequence[Headline]
+    figures: Sequence[Figure]
+    tables: Sequence[Table]
+    pictures: Sequence[Markup] = ()
+    facts: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measurer:
+    """Makes the figures of one task.
+
+    Attributes:
+        task: the task.
+        unit: what its rows are.
+        settings: of the bootstrap.
+    """
+
+    task: Task
+    unit: str
+    settings: EvaluateSettings
+
+    def figures(
+        self,
+        names: Sequence[tuple[str, str | None]],
+        statistic: Statistic,
+        women: npt.NDArray[np.generic],
+        cases: Sequence[Bools | None] | None,
+        maker: str,
+        outcome: str | None = None,
+    ) -> list[Figure]:
+        """A statistic's figures, each named by (name, of what); they share the draws of women."""
+        looked_for = [None] * len(names) if cases is None else cases
+        found = bootstrap_by_woman(statistic, women, looked_for, **asdict(self.settings))
+        return [
+            Figure(self.task, name, self.unit, maker, estimate, of, outcome)
+            for (name, of), estimate in zip(names, found, strict=True)
+        ]
