@@ -26,7 +26,10 @@ def of_all_ranks(is_case, size, least, world, epoch=0, seed=3):
 @settings(max_examples=60)
 @given(CASES, st.integers(2, 9), st.integers(0, 4), st.integers(0, 3), WORLDS)
 def test_an_epoch_shows_every_exam_in_batches_with_cases(is_case, size, least, epoch, world):
-    batches = list(chain(*of_all_ranks(is_case, size, least, world, epoch)))
+    ranks = of_all_ranks(is_case, size, least, world, epoch)
+    of_ranks = [sum(is_case[draw.exam] for draw in chain(*rank)) for rank in ranks]
+    assert max(of_ranks) - min(of_ranks) <= 1, "no rank has more cases than another"
+    batches = list(chain(*ranks))
     sizes = [len(batch) for batch in batches]
     assert 1 <= min(sizes) <= max(sizes) <= size
     assert max(sizes) - min(sizes) <= 1
@@ -86,6 +89,7 @@ def test_scoring_sees_each_exam_in_batches_of_one_number(exams, size, world):
     assert {len(rank) for rank in batches} == {len(samplers[0])}
     seen = [draw.exam for rank in batches for batch in rank for draw in batch]
     assert set(seen) == set(range(exams))
+    assert all(batch for rank in batches for batch in rank), "no rank has nothing to do"
     if world == 1:
         assert seen == list(range(exams)), "in order, once"
 

@@ -22,8 +22,8 @@ from mim.export.onnx import run_torch
 from mim.export.outputs import OUTPUTS
 from mim.model.exam import SCORE_NAMES, ExamModel
 from mim.model.settings import ModelSettings, TaskSettings
+from mim.schemas.saved_settings import read_settings
 from mim.schemas.scores import PREDICTIONS
-from mim.schemas.settings import read_settings
 from mim.schemas.table import read_table
 from mim.vocab import SELECTION_RATES
 

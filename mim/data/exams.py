@@ -128,7 +128,7 @@ def _priors(table: pa.Table) -> tuple[Rows, Floats]:
     exam = pc.list_parent_indices(table["priors"]).to_numpy()
     prior = find_rows(pc.list_flatten(table["priors"]), table["exam"])
     months = pc.list_flatten(table["months_before"]).to_numpy()
-    exam, months, prior = exam[prior >= 0], months[prior >= 0], prior[prior >= 0][::-1]
+    exam, months, prior = exam[prior >= 0], months[prior >= 0], prior[prior >= 0]
     count = np.bincount(exam, minlength=len(table))
     place = np.arange(len(exam)) - np.repeat(np.cumsum(count) - count, count)
     rows = np.full((len(table), count.max(initial=0)), -1, np.int64)

@@ -31,8 +31,8 @@ from mim.export.outputs import CALIBRATION, OUTPUTS, describe_axes, describe_out
 from mim.image.settings import RecipeSettings
 from mim.model.exam import ExamModel
 from mim.model.settings import TaskSettings
+from mim.schemas.saved_settings import read_settings
 from mim.schemas.scores import SCORES
-from mim.schemas.settings import read_settings
 from mim.schemas.table import read_table, write_json
 from mim.train.card import RunCard
 from mim.train.run import load_task

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mim.data.augment import augmented_versions
 from mim.data.datamodule import ExamData
 from mim.data.dataset import ExamBatch
@@ -35,7 +38,8 @@ def write_samples(exams: ExamData, settings: AugmentSettings, seed: int, path: P
     dataset = exams.dataset(Split.TRAIN)
     shown = [Draw(place, 0) for place in range(min(EXAMS_CHANGED, len(dataset)))]
     batch = dataset[shown]
-    rows, titles = [], []
+    rows: list[tuple[NDArray[np.uint16], NDArray[np.float32]]] = []
+    titles = []
     for exam, view in batch.present[:, 0].nonzero().tolist():
         image = batch.images[exam, 0, view, 0].numpy()
         landmarks = batch.labels.landmarks[exam, view].numpy()

@@ -23,7 +23,7 @@ from mim.data.settings import DataSettings
 from mim.model.exam import ExamScorer
 from mim.model.settings import ModelSettings, TaskSettings
 from mim.schemas.cohort import ATTRITION
-from mim.schemas.settings import read_settings
+from mim.schemas.saved_settings import read_settings
 from mim.schemas.table import read_table, write_table
 from mim.train.callbacks import end_tracking, loggers, track_picture, track_tables, watchers
 from mim.train.card import RunCard, check_free, make_card, write_card
