@@ -81,7 +81,9 @@ def test_unknown_labels_and_absent_views_have_no_gradient():
 def test_scores_lie_between_0_and_1_and_the_exam_has_the_higher():
     present = ALL.clone()
     present[0, :2] = False
-    breasts, exams = cancer_scores(CancerLogits(torch.tensor([[9.0, -1.0], [3.0, 0.0]]), NONE), present)
+    breasts, exams = cancer_scores(
+        CancerLogits(torch.tensor([[9.0, -1.0], [3.0, 0.0]]), NONE), present
+    )
     assert breasts[0, 0] == 0
     torch.testing.assert_close(breasts[1], torch.sigmoid(torch.tensor([3.0, 0.0])))
     torch.testing.assert_close(exams, breasts.max(1).values)

@@ -41,9 +41,7 @@ def test_cuts_lie_in_order_and_probabilities_add_up_to_1(breasts, steps):
     assert ((output.percent >= 0) & (output.percent <= 100)).all()
     probabilities = density_probabilities(output.beyond)
     assert (probabilities >= 0).all()
-    torch.testing.assert_close(
-        probabilities.sum(-1), torch.ones(5, 2), atol=1e-5, rtol=0
-    )
+    torch.testing.assert_close(probabilities.sum(-1), torch.ones(5, 2), atol=1e-5, rtol=0)
 
 
 @settings(max_examples=40)
@@ -74,6 +72,17 @@ def test_far_out_the_loss_still_pulls_back(density, scale):
     else:
         assert loss.item() == pytest.approx(200, abs=2)
         assert beyond.grad.sum().item() == pytest.approx(math.copysign(1, scale), abs=1e-3)
+
+
+def test_a_class_between_two_equal_cuts_is_unlikely_but_not_impossible():
+    beyond = torch.zeros(1, 2, 3, requires_grad=True)
+    loss = density_loss(
+        DensityOutput(beyond, torch.zeros(1, 2)), torch.tensor([[1, 2]]), UNKNOWN, ALL, 1.0
+    )
+    loss.backward()
+    assert beyond.grad is not None
+    assert loss.isfinite()
+    assert beyond.grad.isfinite().all()
 
 
 def test_percent_density_counts_in_tenths_where_it_is_known():

@@ -76,6 +76,14 @@ def test_exams_do_not_see_each_other(fusion):
     torch.testing.assert_close(fusion(*(part[order] for part in parts)), ours)
 
 
+def test_without_fusion_a_breast_is_the_mean_of_its_views():
+    views, present, months = exams()
+    present[0, 0, 1] = False
+    breasts = make_fusion(FusionSettings(kind=Fuse.views))(views, present, months)
+    torch.testing.assert_close(breasts[0, 0], views[0, 0, 0])
+    torch.testing.assert_close(breasts[0, 1], views[0, 0, 2:].mean(0))
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("kind", [Fuse.pair, Fuse.transformer], indirect=True)
 def test_priors_and_their_months_weigh_something(fusion):
@@ -99,6 +107,25 @@ def test_a_pair_sees_the_newest_prior_of_each_view_and_no_other_breast(fusion):
     torch.testing.assert_close(fusion(views, present, months)[:, 0], before[:, 0])
     views[:, 2, 0] += 1
     assert not torch.allclose(fusion(views, present, months)[:, 0], before[:, 0])
+
+
+@torch.no_grad()
+def test_a_head_of_attention_may_leave_out_the_other_breast():
+    torch.manual_seed(0)
+    module = make_fusion(FusionSettings(width=WIDTH, layers=1, heads=2)).eval()
+    nn.init.constant_(module.layers[0].other_breast, -1e4)
+    views, present, months = exams()
+    tokens: list[torch.Tensor] = []
+    module.norm.register_forward_hook(
+        lambda _, __, out: tokens.append(out[:, 1:].unflatten(1, (3, 4)))
+    )
+    module(views, present, months)
+    views[:, :, 2:] += 1
+    module(views, present, months)
+    torch.testing.assert_close(tokens[0][:, :, :2], tokens[1][:, :, :2])
+    views[:, :, 0] += 1
+    module(views, present, months)
+    assert not torch.allclose(tokens[1][:, :, 1], tokens[2][:, :, 1])
 
 
 def test_no_gap_is_too_long_and_none_too_short():
@@ -128,7 +155,7 @@ def test_the_newest_prior_is_the_first_one_there_after_the_exam(present):
 def difference() -> SideDifference:
     torch.manual_seed(0)
     module = SideDifference(WIDTH)
-    nn.init.normal_(module.mix[-1].weight)
+    nn.init.normal_(module.add.weight)
     return module.eval()
 
 

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mim.errors import InputError
 from mim.model.encoder import ViewEncoder
 from mim.model.patches import choose_patches
 from mim.model.settings import EncoderSettings, PatchSettings, Pool
@@ -90,6 +91,11 @@ def test_suspicion_has_a_gradient_and_frozen_views_keep_it():
     assert next(ours.patches.backbone.parameters()).grad.abs().sum() > 0
 
 
+def test_an_encoder_of_patches_that_does_not_exist_is_named_by_its_own_setting():
+    with pytest.raises(InputError, match=r"model\.patches\.encoder: timm has no model 'lcnet_03'"):
+        ViewEncoder(EncoderSettings("lcnet_035"), PatchSettings(1, 32, "lcnet_03"), fine=False)
+
+
 class Choice(torch.nn.Module):
     def forward(self, images, cells):
         return choose_patches(images, cells, 3, 24)
@@ -141,7 +147,7 @@ def test_patches_learn_to_lie_on_the_lesion_from_labels_of_images_alone():
         torch.nn.LayerNorm(ours.features), torch.nn.Linear(ours.features, 1), torch.nn.Flatten(0)
     )
     optimizer = torch.optim.AdamW([*ours.parameters(), *head.parameters()], lr=1e-3)
-    for step in range(150):
+    for step in range(100):
         images, ill, _ = spotted(16, step)
         said = head(ours.train()(images).vectors)
         loss = torch.nn.functional.binary_cross_entropy_with_logits(said, ill)

@@ -44,22 +44,20 @@ def test_a_point_shared_out_over_cells_is_their_mean(x, y):
 
 
 @settings(max_examples=60)
-@given(SHARE, SHARE, st.floats(0, 0.2))
+@given(SHARE, SHARE, st.floats(0, 0.4))
 def test_a_diffuse_background_does_not_pull_the_point_to_the_middle(x, y, background):
     point = torch.tensor([x, y])
     cells = shared_out(point, ROWS, COLUMNS)
     mixed = (1 - background) * cells + background / cells.numel() + 1e-12
     off = (read_points(mixed.log()) - point) * IN_CELLS
-    assert off.abs().max().item() < 0.15
+    assert off.abs().max().item() < 0.3
 
 
 def test_a_point_does_not_jump_where_cells_are_equally_high():
     """ONNX Runtime rounds otherwise than PyTorch; in an even background both read the same."""
     flat = torch.zeros(ROWS, COLUMNS)
     rounded = 1e-6 * torch.randn(ROWS, COLUMNS, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(
-        read_points(flat), read_points(flat + rounded), atol=1e-5, rtol=0
-    )
+    torch.testing.assert_close(read_points(flat), read_points(flat + rounded), atol=1e-5, rtol=0)
 
 
 def test_the_loss_is_the_cross_entropy_of_the_cells_and_of_the_known():
@@ -97,6 +95,7 @@ def test_symmetric_is_said_of_the_pair_and_the_rest_of_each_view():
     present = torch.ones(2, 4, dtype=torch.bool)
     present[1, 2] = False
     ours = head(seen(views, fine, present))
+    assert ours.heat.shape[-2:] == (6 + 2, 4 + 2), "a ring of cells around the image"
     symmetric = ours.criteria[..., SYMMETRIC]
     torch.testing.assert_close(symmetric[0, :2], symmetric[0, 2:])
     swapped = [2, 3, 0, 1]

@@ -15,9 +15,7 @@ from mim.model.risk import risk_loss, risk_scores
 YEARS = 5
 ALL = torch.ones(1, 4, dtype=torch.bool)
 LOGITS = arrays(np.float32, (3, 2, YEARS), elements=st.floats(-1e4, 1e4, width=32))
-TIMES = arrays(
-    np.float32, (3, 2), elements=st.one_of(st.just(math.nan), st.floats(0, 9, width=32))
-)
+TIMES = arrays(np.float32, (3, 2), elements=st.one_of(st.just(math.nan), st.floats(0, 9, width=32)))
 
 
 @settings(max_examples=40)
@@ -54,9 +52,7 @@ def slow_loss(logits: np.ndarray, cancer: np.ndarray, followed: np.ndarray) -> f
 
 
 @settings(max_examples=40)
-@given(
-    arrays(np.float32, (3, 2, YEARS), elements=st.floats(-6, 4, width=32)), TIMES, TIMES
-)
+@given(arrays(np.float32, (3, 2, YEARS), elements=st.floats(-6, 4, width=32)), TIMES, TIMES)
 def test_the_loss_is_the_likelihood(logits, cancer, followed):
     ours = risk_loss(
         torch.from_numpy(logits),

@@ -91,10 +91,10 @@ def test_a_run_ends_when_it_gets_no_better_and_stays_ended(tmp_path):
 
 def test_an_average_is_validated_and_kept(tmp_path):
     module = Planted([0.1, 0.2])
-    trained(module, tmp_path, Average(0.6))
+    trained(module, tmp_path, Average(0.3))
     average, after_epochs = None, []
     for step, weight in enumerate(module.path):
-        slow = min(0.6, (1 + step) / (10 + step))
+        slow = min(0.3, (1 + step) / (10 + step))
         average = weight if average is None else slow * average + (1 - slow) * weight
         if (step + 1) % STEPS == 0:
             after_epochs.append(average)

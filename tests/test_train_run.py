@@ -301,6 +301,9 @@ def test_a_killed_run_goes_on_to_the_same_weights(every, cohort, cache, tmp_path
         ]
         assert ends[0] == ends[1], key
     assert column(whole, "validation/loss") == column(killed, "validation/loss")
+    waits = column(whole, "train/waits_for_data")
+    assert len(waits) == 4 * BATCHES // 10
+    assert all(0 <= share <= 1 for share in waits)
     starts = [int(row["step"]) for row in log(killed)]
     assert starts == sorted(starts), "no step stands twice in the log"
 

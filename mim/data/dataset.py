@@ -195,16 +195,17 @@ class ExamDataset:
             if picture < 0:
                 out[time] = 0
                 continue
-            pixels = out[time] if changes is None else np.empty_like(out[time])
+            place = out[time]
+            pixels = place if changes is None else np.empty_like(place)
             self._cache.read(self._everyone.image_table["image"][picture].as_py(), pixels)
             if self._align_priors and current is not None:
                 pixels = align_prior(pixels, current)
             if time == 0:
                 current = pixels
             if changes is not None:
-                change_image(pixels, Changes(*(part[time] for part in changes)), out[time])
-            elif pixels is not out[time]:
-                out[time] = pixels
+                change_image(pixels, Changes(*(part[time] for part in changes)), place)
+            elif pixels is not place:
+                place[...] = pixels
 
 
 def _swap(labels: ExamLabels, swapped: NDArray[np.bool_]) -> ExamLabels:

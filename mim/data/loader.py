@@ -135,8 +135,8 @@ def _at_once(job: Job) -> Future[None]:
 class Buffers:
     """Memory of batches, used again once no tensor or array refers to it any more.
 
-    A fresh batch of gigabytes costs as much in page faults as its decoding. With CUDA the memory is
-    pinned, and a copy to the device that was begun is waited for.
+    Memory that is new costs a page fault for every 4 kB. With CUDA it is pinned, which costs more,
+    and a copy to the device that was begun is waited for.
     """
 
     def __init__(self) -> None:

@@ -26,6 +26,7 @@ class Backbone(nn.Module):
     Args:
         settings: which model, its weights, and what is changed about it.
         stride: pixels a cell of the finer maps may span at most; missing: no finer maps.
+        key: the setting that names the model, for errors.
 
     Raises:
         InputError: no such model, no feature maps, weights that do not fit, or a setting that
@@ -37,10 +38,16 @@ class Backbone(nn.Module):
     finer_channels: int
     """Channels of the finer maps; 0 without."""
 
-    def __init__(self, settings: EncoderSettings, stride: float | None = None) -> None:
+    def __init__(
+        self,
+        settings: EncoderSettings,
+        stride: float | None = None,
+        key: str = "model.encoder.name",
+    ) -> None:
         super().__init__()
-        self._name = settings.name
-        net, self.report = _make(settings)
+        self._settings = settings
+        self._named = f"{key}: '{settings.name}'"
+        net, self.report = _make(settings, key)
         """Lines on what was loaded, and on settings that change nothing."""
         self.net: Any = net
         self._channels_last, self.channels = self._layout()
@@ -48,8 +55,7 @@ class Backbone(nn.Module):
         self.finer_channels = 0
         if stride is not None:
             self._stage, self.finer_channels = self._finer(stride)
-        self._held: list[nn.Module] = [self.net] if settings.frozen else []
-        self._normalise(settings.norm)
+        self._normalise()
         if settings.checkpointing:
             self._checkpoint()
         if settings.channels_last:
@@ -62,7 +68,10 @@ class Backbone(nn.Module):
     def train(self, mode: bool = True) -> "Backbone":
         """Training mode, but for what is frozen."""
         super().train(mode)
-        hold(self._held)
+        if self._settings.frozen:
+            hold([self.net])
+        elif self._settings.norm is Norm.frozen:
+            hold(batch_norms(self.net))
         return self
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -92,12 +101,12 @@ class Backbone(nn.Module):
             maps = self.net.eval()(_probe())
         except (AssertionError, RuntimeError) as error:
             raise InputError(
-                f"model.encoder.name: '{self._name}' fails on an image of {PROBE[0]} x {PROBE[1]}; "
+                f"{self._named} fails on an image of {PROBE[0]} x {PROBE[1]}; "
                 "choose one that takes images of any size"
             ) from error
         if not isinstance(maps, Tensor) or maps.ndim != 4:
             raise InputError(
-                f"model.encoder.name: '{self._name}' gives no feature maps; "
+                f"{self._named} gives no feature maps; "
                 "choose a convolutional model, or one of windows such as Swin"
             )
         known = {getattr(self.net, name, None) for name in ("head_hidden_size", "num_features")}
@@ -105,8 +114,7 @@ class Backbone(nn.Module):
             if maps.shape[axis] in known:
                 return axis == 3, int(maps.shape[axis])
         raise InputError(
-            f"model.encoder.name: '{self._name}' gives maps of an unknown layout "
-            f"{tuple(maps.shape)}; choose another"
+            f"{self._named} gives maps of an unknown layout {tuple(maps.shape)}; choose another"
         )
 
     @torch.no_grad()
@@ -121,37 +129,34 @@ class Backbone(nn.Module):
             same = False
         if not same:
             raise InputError(
-                f"model.encoder.name: '{self._name}' gives no maps between its stages, which "
+                f"{self._named} gives no maps between its stages, which "
                 "landmarks need; choose another, or turn tasks.quality off"
             )
         if not fine:
             raise InputError(
-                f"model.encoder.name: '{self._name}' has no stage with a cell for every "
+                f"{self._named} has no stage with a cell for every "
                 f"{stride:g} pixels, which landmarks need; choose another, or a lower "
                 "model.encoder.reduce"
             )
         return fine[-1], int(stages[fine[-1]].shape[1])
 
-    def _normalise(self, norm: Norm) -> None:
-        if norm is Norm.keep:
-            return
-        if not batch_norms(self.net):
+    def _normalise(self) -> None:
+        norm = self._settings.norm
+        if norm is not Norm.keep and not batch_norms(self.net):
             self.report.append(
                 f"model.encoder.norm={norm.value} changes nothing: "
-                f"{self._name} has no batch normalisation"
+                f"{self._settings.name} has no batch normalisation"
             )
         elif norm is Norm.group:
             to_group_norm(self.net)
-        else:
-            self._held += batch_norms(self.net)
 
     def _checkpoint(self) -> None:
         try:
             self.net.set_grad_checkpointing(True)
         except (AttributeError, AssertionError) as error:
             raise InputError(
-                f"model.encoder.checkpointing: timm does not offer it for '{self._name}'; "
-                "turn it off or choose another encoder"
+                "model.encoder.checkpointing: timm does not offer it for "
+                f"'{self._settings.name}'; turn it off or choose another encoder"
             ) from error
 
 
@@ -165,21 +170,19 @@ def _probe() -> Tensor:
     return torch.linspace(-1, 1, rows * columns).reshape(1, 1, rows, columns)
 
 
-def _make(settings: EncoderSettings) -> tuple[nn.Module, list[str]]:
+def _make(settings: EncoderSettings, key: str) -> tuple[nn.Module, list[str]]:
     """The timm model with its weights, and lines on what was loaded."""
     name = settings.name
     if not timm.is_model(name):
         near = ", ".join(get_close_matches(name, timm.list_models()))
-        raise InputError(
-            f"model.encoder.name: timm has no model '{name}'; near it: {near or 'none'}"
-        )
+        raise InputError(f"{key}: timm has no model '{name}'; near it: {near or 'none'}")
     if settings.pretrained and settings.weights is not None:
         raise InputError("model.encoder: has both weights and pretrained; choose one")
     try:
         net = _create(name, pretrained=False)
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         raise InputError(
-            f"model.encoder.name: '{name}' cannot be made without a head, for one channel and "
+            f"{key}: '{name}' cannot be made without a head, for one channel and "
             "images of any size; choose another"
         ) from error
     if settings.pretrained:

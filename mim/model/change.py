@@ -29,7 +29,7 @@ class ChangeMaps(nn.Module):
             present: bool [exam, time, view].
         """
         before = maps[_compared_with(present).flatten()[there]]
-        spread = maps.detach().flatten(1).std(dim=1) + 1e-6
+        spread = maps.flatten(1).std(dim=1) + 1e-6
         difference = (maps - before) / spread[:, None, None, None]
         pooled = torch.cat([difference.mean(dim=(2, 3)), difference.amax(dim=(2, 3))], dim=1)
         added: Tensor = self.project(pooled)

@@ -1,6 +1,7 @@
 """The model: one exam with its priors in, what each task says of it out."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +23,15 @@ SCORE_NAMES = {
     Task.DENSITY: ("breast_density", "breast_percent"),
     Task.QUALITY: ("landmarks", "landmarks_visible", "criteria"),
 }
-"""What each task's scores are called, in the order of its ``..._scores`` function."""
+"""What each task's scores are called, in the order of its function in ``SCORES``."""
 
+SCORES: dict[Task, Callable[[Any, Tensor], tuple[Tensor, ...]]] = {
+    Task.CANCER: cancer_scores,
+    Task.RISK: risk_scores,
+    Task.DENSITY: density_scores,
+    Task.QUALITY: quality_scores,
+}
+"""From what each head says, and which views are there, to its scores."""
 
 LEAST_VARIANCE = 1e-12
 """Of an image's features: those of some encoders are all below a thousandth."""
@@ -42,8 +50,7 @@ class ExamModel(nn.Module):
     """Encodes the views that are there, fuses them, and reads each task from them.
 
     Features are normalised image by image before they are projected, and not after: on frozen
-    features of few exams this alone did as well as a logistic regression, at learning rates from
-    3e-4 to 3e-3 (docs/models.md).
+    features of few exams only this did as well as a logistic regression (docs/models.md).
     """
 
     def __init__(self, settings: ModelSettings, tasks: TaskSettings) -> None:
@@ -121,14 +128,9 @@ def exam_scores(said: Outputs, present: Tensor) -> tuple[Tensor, ...]:
         present: bool [exam, view], views of the exams themselves.
     """
     scores: tuple[Tensor, ...] = ()
-    if said.cancer is not None:
-        scores += cancer_scores(said.cancer, present)
-    if said.risk is not None:
-        scores += risk_scores(said.risk, present)
-    if said.density is not None:
-        scores += density_scores(said.density, present)
-    if said.quality is not None:
-        scores += quality_scores(said.quality, present)
+    for task, of_task in SCORES.items():
+        if (output := getattr(said, task.value)) is not None:
+            scores += of_task(output, present)
     return scores
 
 

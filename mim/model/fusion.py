@@ -161,19 +161,18 @@ class SideDifference(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.mix = nn.Sequential(
-            nn.Linear(width + 1, width), nn.GELU(), nn.Linear(width, width, bias=False)
-        )
+        self.mix = nn.Sequential(nn.Linear(width + 1, width), nn.GELU())
+        self.add = nn.Linear(width, width, bias=False)
         # At the start nothing is added: a run that goes on from one without it begins as that one.
-        nn.init.zeros_(self.mix[-1].weight)
+        nn.init.zeros_(self.add.weight)
 
     def forward(self, views: Tensor, present: Tensor) -> Tensor:
         """[exam, view, width] of the exam itself to [exam, breast, width]."""
         both = present & of_other_breast(present)
         difference = mean_over_views(views - of_other_breast(views), both)
         flag = by_breast(both).any(dim=-1, keepdim=True).to(views.dtype)
-        mixed: Tensor = self.mix(torch.cat([difference, flag], dim=-1))
-        return mixed
+        added: Tensor = self.add(self.mix(torch.cat([difference, flag], dim=-1)))
+        return added
 
 
 def make_fusion(settings: FusionSettings) -> nn.Module:

@@ -33,7 +33,7 @@ class Patches(nn.Module):
         super().__init__()
         self._count = settings.count
         self._size = settings.size
-        self.suspicion = nn.Conv2d(channels, 1, 1)
+        self.suspicion = nn.Conv2d(channels, 1, 1, bias=False)
         self.backbone = Backbone(
             replace(
                 view,
@@ -42,7 +42,8 @@ class Patches(nn.Module):
                 pretrained=False,
                 frozen=False,
                 norm=Norm.group,
-            )
+            ),
+            key="model.patches.encoder",
         )
         self.pool, features = make_pool(Pool.mean_max, self.backbone.channels)
         self.attention = GatedAttention(features)

@@ -99,9 +99,7 @@ def read_points(heat: Tensor) -> Tensor:
     far_across = (columns - across[..., None]).abs()[..., None, :]
     beyond = functional.relu(torch.maximum(far_down, far_across) - REACH)
     row, column = _expected(heat - FALL * beyond.detach(), rows, columns)
-    return torch.stack(
-        [(column - 0.5) / (len(columns) - 2), (row - 0.5) / (len(rows) - 2)], dim=-1
-    )
+    return torch.stack([(column - 0.5) / (len(columns) - 2), (row - 0.5) / (len(rows) - 2)], dim=-1)
 
 
 def shared_out(points: Tensor, rows: int, columns: int) -> Tensor:

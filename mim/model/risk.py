@@ -32,7 +32,8 @@ class RiskHead(nn.Module):
     def forward(self, seen: Seen) -> Tensor:
         """Log-odds of a cancer in each year, none having come before [exam, breast, year]."""
         of_views = mean_over_views(self.of_view(seen.views).float(), seen.present)
-        return self.of_breast(seen.breasts).float() + of_views
+        logits: Tensor = self.of_breast(seen.breasts).float() + of_views
+        return logits
 
 
 def risk_loss(

@@ -60,7 +60,7 @@ class RunLog(Logger):
         """A row, and a point of each curve."""
         at = step or 0
         self._begin()
-        self._append({"step": str(at)} | {name: repr(float(v)) for name, v in metrics.items()})
+        self._append({"step": str(at)} | {name: f"{float(v):.8g}" for name, v in metrics.items()})
         for name, value in metrics.items():
             if name != "epoch":
                 self._show(Summary.Value(tag=name, simple_value=float(value)), at)

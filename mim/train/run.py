@@ -132,7 +132,9 @@ def load_task(run: Path) -> tuple[ExamTask, RunCard]:
     """
     card = RunCard.read(run)
     model = read_settings(ModelSettings, card.settings["model"])
-    model = replace(model, encoder=replace(model.encoder, weights=None, pretrained=False))
+    model = replace(
+        model, encoder=replace(model.encoder, weights=None, pretrained=False, compile=False)
+    )
     tasks = read_settings(TaskSettings, card.settings["tasks"])
     task = ExamTask(model, tasks, TrainSettings())
     task.load_state_dict(card.best_weights(run))

@@ -122,8 +122,8 @@ TARGETS: dict[Task, Callable[[Outputs], Tensor]] = {
     Task.DENSITY: _of_density,
     Task.QUALITY: _of_quality,
 }
-"""What is explained: log-odds of cancer of the more suspicious breast, the sum of all hazards, the
-log-odds of each cut of density, those of all criteria."""
+"""What is explained: log-odds of cancer of the more suspicious breast, those of all years of risk,
+of each cut of density, of all criteria."""
 
 
 def _highest(exams: ExamData, task: Task, scores: pa.Table) -> ExamBatch:
