@@ -26,7 +26,7 @@ REACH = 2.0
 
 FALL = 10.0
 """... and how fast the log-probability of those further out is taken down, per cell. What lies far
-away would pull a point towards the middle of the image (Sun 2018, arXiv 1711.08229)."""
+away would pull a point towards the middle of the image (Gu 2021, ICCV: bias of integral regression)."""
 
 SYMMETRIC = list(Criterion).index(Criterion.SYMMETRIC)
 

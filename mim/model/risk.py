@@ -45,7 +45,7 @@ def risk_loss(
     followed through a part of it adds that part; one with a cancer in it adds -log(1 - exp(-hazard)).
     What comes after the cancer or the end of follow-up adds nothing, and a cancer after the last
     year says that all years passed without one (interval censoring with hazards constant within
-    a year: Kalbfleisch and Prentice 2002, doi 10.1002/9781118032985, chapter 3).
+    a year: Kalbfleisch and Prentice 2002, doi 10.1002/9781118032985).
 
     So censored breasts pull no estimate up. The cross-entropy of each cumulative risk, masked where
     follow-up ends before its year, does: it keeps all early cancers and drops the healthy who were
