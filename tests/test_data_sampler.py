@@ -38,6 +38,11 @@ def test_an_epoch_shows_every_exam_in_batches_with_cases(is_case, size, least, e
     others = [exam for exam in shown if not is_case[exam]]
     if len(is_case) >= len(batches):
         assert len(others) == len(set(others)), "only cases come again"
+    weights = [
+        sum(d.weight for b in batches for d in b if is_case[d.exam] == kind)
+        for kind in (True, False)
+    ]
+    assert np.allclose(weights, [sum(is_case), len(is_case) - sum(is_case)])
     cases = [sum(is_case[draw.exam] for draw in batch) for batch in batches]
     if any(is_case):
         assert min(cases) >= min(least, size - 1)

@@ -181,7 +181,9 @@ def test_unknown_labels_teach_nothing_and_known_ones_every_weight(model):
     parts[1][0, 0, 1] = parts[1][1, 1] = False
     for labels, learns in ((unknown_labels(3), False), (known_labels(3), True)):
         model.zero_grad()
-        losses = task_losses(model(*parts), labels, parts[1][:, 0], tasks)
+        losses = task_losses(
+            model(*parts), labels, parts[1][:, 0], torch.ones(len(parts[1])), tasks
+        )
         assert list(losses) == list(Task)
         assert all((loss.item() > 0) == learns for loss in losses.values())
         torch.stack(list(losses.values())).sum().backward()
@@ -198,16 +200,20 @@ def test_each_task_has_its_weight_and_only_what_is_learnt_is_said():
     tasks = all_tasks()
     model, parts = make_model(Fuse.views), batch()
     outputs, labels = model(*parts), known_labels(3)
-    once = task_losses(outputs, labels, parts[1][:, 0], tasks)
+    once = task_losses(outputs, labels, parts[1][:, 0], torch.ones(len(parts[1])), tasks)
     for task in Task:
         getattr(tasks, task.value).weight = 3.0
-    for task, loss in task_losses(outputs, labels, parts[1][:, 0], tasks).items():
+    for task, loss in task_losses(
+        outputs, labels, parts[1][:, 0], torch.ones(len(parts[1])), tasks
+    ).items():
         assert loss.item() == pytest.approx(3 * once[task].item(), rel=1e-5)
     tasks.cancer.learn = tasks.quality.learn = False
     few = ExamModel(ModelSettings(encoder=EncoderSettings(name="convnext_atto")), tasks)
     assert few(*parts).cancer is None
     assert few(*parts).quality is None
-    assert list(task_losses(few(*parts), labels, parts[1][:, 0], tasks)) == [
+    assert list(
+        task_losses(few(*parts), labels, parts[1][:, 0], torch.ones(len(parts[1])), tasks)
+    ) == [
         Task.RISK,
         Task.DENSITY,
     ]
@@ -227,7 +233,7 @@ def test_what_is_said_in_half_precision_is_float32_and_near(model):
         whole = numbers(model(*parts))
         with torch.autocast("cpu", torch.bfloat16):
             half = model(*parts)
-    losses = task_losses(half, known_labels(3), parts[1][:, 0], all_tasks())
+    losses = task_losses(half, known_labels(3), parts[1][:, 0], torch.ones(3), all_tasks())
     for one, other in zip(whole, numbers(half), strict=True):
         assert other.dtype is torch.float32
         assert (one - other).abs().mean() < 0.05 * max(1.0, float(one.abs().max()))
@@ -309,7 +315,9 @@ def test_frozen_features_do_as_well_as_a_logistic_regression(rate):
             seen = images.view(torch.int16)[rows].view(torch.uint16)
             said = model(seen, present, torch.zeros(8, 1))
             known_of = Labels(*(part[rows] for part in labels))
-            loss = torch.stack([*task_losses(said, known_of, present[:, 0], tasks).values()]).sum()
+            weight = torch.ones(len(present))
+            losses = task_losses(said, known_of, present[:, 0], weight, tasks)
+            loss = torch.stack([*losses.values()]).sum()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -59,6 +59,7 @@ def test_the_loss_is_the_likelihood(logits, cancer, followed):
         torch.from_numpy(cancer),
         torch.from_numpy(followed),
         ALL.expand(3, -1),
+        torch.ones(3),
     )
     assert ours.item() == pytest.approx(slow_loss(logits, cancer, followed), rel=1e-4, abs=1e-6)
 
@@ -68,7 +69,7 @@ def test_the_loss_is_the_likelihood(logits, cancer, followed):
 def test_gradients_are_finite_whatever_is_said_and_known(logits, cancer, followed):
     said = torch.from_numpy(logits).requires_grad_()
     times = torch.from_numpy(cancer), torch.from_numpy(followed)
-    loss = risk_loss(said, *times, ALL.expand(3, -1))
+    loss = risk_loss(said, *times, ALL.expand(3, -1), torch.ones(3))
     loss.backward()
     assert said.grad is not None
     assert loss.isfinite()
@@ -94,7 +95,7 @@ def test_each_time_moves_the_years_it_says_something_of(ill, seen, moved):
     """A negative gradient raises the year's risk, a positive one lowers it."""
     said = torch.zeros(1, 2, YEARS, requires_grad=True)
     times = torch.tensor([[ill, math.nan]]), torch.tensor([[seen, math.nan]])
-    risk_loss(said, *times, ALL).backward()
+    risk_loss(said, *times, ALL, torch.ones(1)).backward()
     assert said.grad is not None
     assert said.grad[0, 0].sign().tolist() == moved
 
@@ -120,7 +121,8 @@ def test_risks_are_those_of_kaplan_and_meier_and_masked_years_are_not():
     def step() -> torch.Tensor:
         fit.zero_grad()
         both = said.expand(len(ill), 2, -1)
-        loss = risk_loss(both, cancer.expand(-1, 2), followed.expand(-1, 2), left_only)
+        times = cancer.expand(-1, 2), followed.expand(-1, 2)
+        loss = risk_loss(both, *times, left_only, torch.ones(len(ill)))
         loss.backward()
         return loss
 
@@ -137,3 +139,15 @@ def test_risks_are_those_of_kaplan_and_meier_and_masked_years_are_not():
     masked = by_then.sum(0) / kept.sum(0)
     assert masked[-1] > 1.3 * known[-1]
     assert abs(ours[-1] / known[-1] - 1) < 0.02
+
+
+def test_cases_that_come_again_weigh_as_if_they_came_once():
+    said = torch.linspace(-2, 1, 4 * 2 * YEARS).reshape(4, 2, YEARS)
+    cancer = torch.full((4, 2), math.nan)
+    cancer[0, 0] = 1.5
+    followed = torch.full((4, 2), 3.0)
+    once = risk_loss(said, cancer, followed, ALL.expand(4, -1), torch.ones(4))
+    again = [0, 0, 0, 1, 2, 3]
+    weight = torch.tensor([1 / 3, 1 / 3, 1 / 3, 1, 1, 1])
+    often = risk_loss(said[again], cancer[again], followed[again], ALL.expand(6, -1), weight)
+    torch.testing.assert_close(often, once)

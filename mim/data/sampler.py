@@ -13,10 +13,15 @@ from torch import distributed
 
 
 class Draw(NamedTuple):
-    """One exam of a batch: its place in the dataset, and the seed of its augmentation."""
+    """One exam of a batch: its place in the dataset, the seed of its augmentation, and its weight.
+
+    The weight is 1 over how often exams of its kind, cases or others, come in an epoch: by it an
+    epoch has cases in the share in which the training exams have them.
+    """
 
     exam: int
     seed: int
+    weight: float = 1.0
 
 
 class Ranks(NamedTuple):
@@ -91,12 +96,18 @@ class CaseSampler:
         # Cases are dealt out one by one; others fill each batch up to its share of all exams.
         ends = np.arange(1, count + 1)
         dealt = len(cases) // count * ends + np.minimum(ends, len(cases) % count)
+        of_case, of_other = (
+            len(kind) / max(1, len(drawn))
+            for kind, drawn in ((self._cases, cases), (self._others, others))
+        )
         whole = len(cases) + len(others)
         filled = whole // count * ends + np.minimum(ends, whole % count) - dealt
         for batch in range(rank, count, world):
             start = filled[batch - 1] if batch else 0
-            exams = [*cases[batch::count].tolist(), *others[start : filled[batch]].tolist()]
-            yield [Draw(e, s) for e, s in zip(exams, seeds[batch].tolist(), strict=False)]
+            here, there = cases[batch::count].tolist(), others[start : filled[batch]].tolist()
+            weights = [of_case] * len(here) + [of_other] * len(there)
+            drawn = zip([*here, *there], seeds[batch].tolist(), weights, strict=False)
+            yield [Draw(*one) for one in drawn]
 
 
 def _again(random: np.random.Generator, exams: NDArray[np.int64], wanted: int) -> NDArray[np.int64]:

@@ -13,7 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mim.model.seen import Seen, has_view, masked_mean, mean_over_views
+from mim.model.seen import Seen, has_view, mean_over_views
+
+TINY = 1e-6
+"""Of weights: what a batch without a known breast is divided by."""
 
 RARE = -4.0
 """Log-odds of a year before anything is learnt, about 2 %."""
@@ -37,7 +40,11 @@ class RiskHead(nn.Module):
 
 
 def risk_loss(
-    logits: Tensor, years_to_cancer: Tensor, years_followed: Tensor, present: Tensor
+    logits: Tensor,
+    years_to_cancer: Tensor,
+    years_followed: Tensor,
+    present: Tensor,
+    weight: Tensor,
 ) -> Tensor:
     """Mean negative log-likelihood of the breasts, for times of diagnosis known to the year.
 
@@ -56,6 +63,8 @@ def risk_loss(
         years_to_cancer: [exam, breast]; NaN where none is known. Year 1 is 0 up to, not with, 1.
         years_followed: [exam, breast]; NaN where unknown: such a breast without a cancer is unknown.
         present: bool [exam, view].
+        weight: [exam]; where cases are drawn more often than others, without it risks would be as
+            many times too high.
     """
     sick = ~years_to_cancer.isnan()
     end = torch.where(sick, years_to_cancer, years_followed)
@@ -65,7 +74,8 @@ def risk_loss(
     found = sick[..., None] & (passed >= 0) & (passed < 1)
     free = torch.where(found, 0.0, passed.clamp(0, 1))
     loss = free * functional.softplus(logits) + found * functional.softplus(-logits)
-    return masked_mean(loss.sum(dim=-1), known)
+    weights = weight[:, None] * known
+    return (weights * loss.sum(dim=-1)).sum() / weights.sum().clamp(min=TINY)
 
 
 def risk_scores(logits: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:

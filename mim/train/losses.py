@@ -13,7 +13,7 @@ from mim.vocab import Task
 
 
 def task_losses(
-    outputs: Outputs, labels: Labels, present: Tensor, tasks: TaskSettings
+    outputs: Outputs, labels: Labels, present: Tensor, weight: Tensor, tasks: TaskSettings
 ) -> dict[Task, Tensor]:
     """Weighted loss of each task that is on; what is unknown weighs nothing.
 
@@ -21,6 +21,7 @@ def task_losses(
         outputs: of the batch.
         labels: of the batch.
         present: bool [exam, view], views of the exams themselves.
+        weight: [exam], of the exams in what must be calibrated: the risks.
         tasks: weights, and choices of each loss.
     """
     losses: dict[Task, Tensor] = {}
@@ -28,7 +29,8 @@ def task_losses(
         loss = cancer_loss(outputs.cancer, labels.cancer, present, tasks.cancer)
         losses[Task.CANCER] = tasks.cancer.weight * loss
     if outputs.risk is not None:
-        loss = risk_loss(outputs.risk, labels.years_to_cancer, labels.years_followed, present)
+        times = labels.years_to_cancer, labels.years_followed
+        loss = risk_loss(outputs.risk, *times, present, weight)
         losses[Task.RISK] = tasks.risk.weight * loss
     if outputs.density is not None:
         loss = density_loss(

@@ -96,7 +96,8 @@ class ExamTask(pl.LightningModule):
 
     def _losses(self, batch: ExamBatch, outputs: Outputs, stage: str) -> Tensor:
         """Sum of the tasks' losses, each of them in the log."""
-        losses = task_losses(outputs, batch.labels, batch.present[:, 0], self._tasks)
+        now = batch.present[:, 0]
+        losses = task_losses(outputs, batch.labels, now, batch.weight, self._tasks)
         loss = torch.stack(list(losses.values())).sum()
         logged = {f"{stage}/{task}/loss": value for task, value in losses.items()}
         how = {
