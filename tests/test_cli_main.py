@@ -53,7 +53,8 @@ def test_help_of_a_command(words: list[str], capsys: pytest.CaptureFixture[str])
     said = capsys.readouterr().out
     assert said.startswith("Train a model")
     assert "train.precision=float32  (one of float32, bfloat16, float16)" in said
-    assert "experiment=null  (one of demo, screening)" in said
+    assert "experiment=null  (one of cancer, demo, density, " in said
+    assert "docs/models.md" in said, "how to add a task"
     assert "cohort=...  (text, must be given)" in said
 
 

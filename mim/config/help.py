@@ -18,6 +18,17 @@ mim <command> key=value ...
 mim <command> --help lists the keys of a command; mim --version says which mim this is.
 Exit code: 0 done; 1 done, but problems were found; 2 could not run."""
 
+CLOSING = {
+    "train": (
+        "Another encoder: model.encoder.name takes any timm model that gives feature maps "
+        "(docs/encoders.md). Another loss: a choice of tasks.cancer.loss and its branch in "
+        "mim/model/cancer.py. Another task: a word of vocab.Task, a head with its loss and scores in "
+        "mim/model, a line each in mim/model/exam.py and mim/train/losses.py, a score table "
+        "(docs/models.md walks through one). Stages, resuming, several devices: docs/training.md."
+    )
+}
+"""What stands below the keys of a command."""
+
 
 def overview() -> str:
     """The page of ``mim --help``."""
@@ -52,6 +63,8 @@ def page(command: str) -> str:
     lines = [str(COMMANDS[command].__doc__), "", f"{usage(command)} key=value ...", ""]
     for key in keys:
         lines += [f"  {key.name}={_written(key)}  ({_kind(key)})", *_wrapped(key.sentence)]
+    if command in CLOSING:
+        lines += ["", *textwrap.wrap(CLOSING[command], _width(), break_on_hyphens=False)]
     return "\n".join(lines)
 
 
@@ -75,8 +88,11 @@ def _written(key: Key) -> str:
 
 
 def _wrapped(sentence: str) -> list[str]:
-    width = min(shutil.get_terminal_size().columns, 100)
     indent = " " * 6
     return textwrap.wrap(
-        sentence, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+        sentence, _width(), initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
     )
+
+
+def _width() -> int:
+    return min(shutil.get_terminal_size().columns, 100)
