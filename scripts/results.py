@@ -35,6 +35,8 @@ NET = (
     "train.wandb=off",
 )
 
+PAIR = (*NET, "model.fusion.kind=pair", "data.cases_per_batch=4", "train.epochs=12")
+
 
 @dataclass(frozen=True)
 class Programme:
@@ -58,12 +60,12 @@ PROGRAMMES = {
     "everyday": Programme(("women=500", "rounds=2", "seed=11", "shrink=8", "cancer_share=0.5")),
     "lookalikes": Programme(
         (
-            "women=700",
+            "women=1000",
             "rounds=2",
             "seed=12",
             "shrink=8",
             "cancer_share=0.6",
-            "lookalike_share=0.6",
+            "lookalike_share=1.0",
         )
     ),
 }
@@ -89,28 +91,16 @@ RUNS = {
         only_view="CC",
     ),
     "no priors": Run(
-        "lookalikes", (*NET, "data.cases_per_batch=4", "data.priors=0", "train.epochs=12")
+        "lookalikes",
+        (*PAIR, "data.priors=0"),
     ),
     "priors": Run(
         "lookalikes",
-        (
-            *NET,
-            "data.cases_per_batch=4",
-            "data.drop_priors=0.2",
-            "model.fusion.change_maps=true",
-            "train.epochs=12",
-        ),
+        (*PAIR, "data.drop_priors=0.1"),
     ),
     "aligned priors": Run(
         "lookalikes",
-        (
-            *NET,
-            "data.cases_per_batch=4",
-            "data.drop_priors=0.2",
-            "model.fusion.change_maps=true",
-            "data.align_priors=true",
-            "train.epochs=12",
-        ),
+        (*PAIR, "data.drop_priors=0.1", "model.fusion.change_maps=true", "data.align_priors=true"),
     ),
 }
 
