@@ -149,7 +149,11 @@ def test_value_out_of_range_is_refused(
             {"model.encoder.weights": "x", "model.encoder.pretrained": True},
             "model.encoder.pretrained: cannot stand together with weights",
         ),
-        ("train", {"tasks.cancer.learn": False}, "tasks.cancer.learn: every task is off; turn one on"),
+        (
+            "train",
+            {"tasks.cancer.learn": False},
+            "tasks.cancer.learn: every task is off; turn one on",
+        ),
         (
             "index",
             {"executor": Executor.dask},

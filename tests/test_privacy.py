@@ -169,7 +169,12 @@ def everything(dicom: Path, registry: Path, out: Path) -> None:
     """Index, cohort, cache, run, report and bundle by the command line, in this process."""
     from mim.cli.main import main
 
-    net = ["model.encoder.name=convnext_atto", "model.fusion.width=16", "model.fusion.layers=1", "model.fusion.heads=2"]
+    net = [
+        "model.encoder.name=convnext_atto",
+        "model.fusion.width=16",
+        "model.fusion.layers=1",
+        "model.fusion.heads=2",
+    ]
     steps = (
         ["index", f"source={dicom}", f"out={out}/index", "workers=1"],
         ["cohort", f"index={out}/index", f"registry={registry}", f"out={out}/cohort"],
