@@ -231,6 +231,14 @@ def test_a_cohort_that_teaches_nothing_is_refused(copied, cache, cancer, kind):
         ExamData(copied, cache, DataSettings(), learnt(Task.CANCER), seed=1)
 
 
+def test_a_risk_without_cancers_to_come_is_refused(copied, cache):
+    exams = pl.read_parquet(copied / "exams.parquet")
+    later = exams.with_columns(pl.col("left_years_to_cancer", "right_years_to_cancer") + 5)
+    later.write_parquet(copied / "exams.parquet")
+    with pytest.raises(InputError, match=r"no training breast with a cancer within 5 years"):
+        ExamData(copied, cache, DataSettings(), learnt(Task.RISK), seed=1)
+
+
 @pytest.mark.parametrize("task", [Task.RISK, Task.DENSITY, Task.QUALITY])
 def test_a_task_without_labels_names_the_table_that_lacks(copied, cache, task):
     exams = pl.read_parquet(copied / "exams.parquet")

@@ -14,6 +14,7 @@ from mim.data.cache import Cache
 from mim.data.exams import Exams
 from mim.data.landmarks import keep_inside, stored_to_shares
 from mim.dicom.pixels import StoredImage
+from mim.errors import InputError
 from mim.image.landmarks import shares_to_stored
 from mim.image.phantom import phantom
 from mim.image.recipe import Prepared, prepare_stored
@@ -95,6 +96,23 @@ def test_exams_and_priors_without_images_are_left_out(copied, cache):
         found = [names[at] for at in left.priors[place] if at >= 0]
         assert found == [name for name in row["priors"] if name != prior]
     assert (left.images[names.index(other)] >= 0).sum() == images.filter(exam=other).height - 1
+
+
+def test_a_cache_of_another_cohort_is_refused(copied, cache):
+    images = pl.read_parquet(copied / "images.parquet")
+    others = images.with_columns(image=pl.col("image").str.replace("^....", "0000"))
+    others.write_parquet(copied / "images.parquet")
+    with pytest.raises(InputError, match="holds no image of .*run 'mim cache' with this cohort"):
+        Exams(copied, Cache(cache))
+
+
+@pytest.mark.parametrize("name", ["images.parquet", "places.arrow"])
+def test_a_damaged_table_of_the_cache_is_named(name, cohort, cache, tmp_path):
+    shutil.copytree(cache, tmp_path / "cache")
+    (table,) = (tmp_path / "cache").glob(f"*/{name}")
+    table.write_bytes(b"garbage")
+    with pytest.raises(InputError, match=f"{name}: .*damaged; .*run 'mim cache' again"):
+        Exams(cohort, Cache(tmp_path / "cache"))
 
 
 def test_density_of_the_exam_serves_both_breasts_where_no_table_has_more(copied, cache):

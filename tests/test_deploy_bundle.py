@@ -85,6 +85,9 @@ def test_every_output_that_a_model_can_have_is_described():
 def test_no_path_and_no_image_of_a_woman_leaves_in_a_bundle(bundle, run):
     text = (bundle / "bundle.json").read_text()
     assert str(run.parent) not in text
+    model = (bundle / "model.onnx").read_bytes()
+    for folder in (run.parent, Path.cwd(), Path.home()):
+        assert str(folder).encode() not in model
     with np.load(bundle / "golden.npz") as golden:
         blocks = golden["images"].reshape(-1, 64, 32)[:, :4, :4]
         assert (blocks == blocks[:, :1, :1]).all(), "golden images are blocks, not breasts"

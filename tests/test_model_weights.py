@@ -114,6 +114,7 @@ def test_foreign_names_in_another_order_are_refused(tmp_path, colours):
         ({"conv.weight": torch.zeros(3, 3)}, r"nothing in .* fits"),
         ({"epoch": 3}, r"holds no named tensors"),
         ([1, 2], r"holds no named tensors"),
+        ({"conv.weight": torch.tensor([torch.nan])}, r"holds weights that are no numbers"),
         (timm.create_model, r"neither safetensors nor a file of plain tensors"),
     ],
 )

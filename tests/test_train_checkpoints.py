@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
+from mim.errors import InputError
 from mim.train.checkpoints import Average, Checkpoints
 
 STEPS = 4
@@ -43,8 +44,8 @@ class Planted(pl.LightningModule):
 
 
 def trained(module: Planted, folder, *callbacks, ckpt_path=None, **settings) -> pl.Trainer:
-    defaults = {"lower_is_better": False, "patience": 0, "every": 0}
-    keeper = Checkpoints(folder, "figure", **defaults | settings)
+    defaults = {"metric": "figure", "lower_is_better": False, "patience": 0, "every": 0}
+    keeper = Checkpoints(folder, **defaults | settings)
     trainer = pl.Trainer(
         max_epochs=len(module.metrics),
         accelerator="cpu",
@@ -79,6 +80,32 @@ def test_the_best_epoch_is_kept(metrics, lower, best, tmp_path):
     assert kept(tmp_path)["epoch"] == best
     assert kept(tmp_path, "last")["epoch"] == 2
     assert {path.name for path in tmp_path.iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+def test_the_last_epoch_is_kept_where_no_figure_chooses(tmp_path):
+    ended = trained(Planted([0.9, 0.5, 0.1]), tmp_path, metric=None, patience=1)
+    assert ended.current_epoch == 3
+    assert kept(tmp_path)["epoch"] == 2
+
+
+def test_a_run_without_a_figure_says_what_it_kept(tmp_path, capsys):
+    trained(Planted([nan, nan]), tmp_path / "none")
+    assert "no epoch has a figure of figure: best.ckpt is the last epoch" in capsys.readouterr().out
+    trained(Planted([nan, 0.1]), tmp_path / "one")
+    assert "no epoch" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("every", [0, 1])
+def test_weights_that_are_no_numbers_end_a_run_and_are_not_kept(every, tmp_path):
+    class Breaks(Planted):
+        def training_step(self, batch, step):
+            loss = super().training_step(batch, step)
+            return loss * nan if self.global_step > STEPS else loss
+
+    with pytest.raises(InputError, match="epoch 2: weights are no numbers any more"):
+        trained(Breaks([0.1, 0.2, 0.3]), tmp_path, every=every)
+    assert kept(tmp_path, "last")["global_step"] == STEPS + every
+    assert kept(tmp_path, "last")["state_dict"]["weight"].isfinite().all()
 
 
 def test_a_run_ends_when_it_gets_no_better_and_stays_ended(tmp_path):

@@ -26,6 +26,7 @@ from mim.export.bundle import write_bundle
 from mim.model.settings import EncoderSettings, Fuse, FusionSettings, ModelSettings, TaskSettings
 from mim.schemas.scores import OF_TASK, SCORES
 from mim.schemas.table import read_table
+from mim.train.checkpoints import read_checkpoint
 from mim.train.run import fit, load_task, score
 from mim.train.settings import Accelerator, Optimizer, Precision, TrainSettings, WandbMode
 from mim.train.waits import remedy
@@ -99,8 +100,15 @@ def test_every_breast_of_a_split_is_scored_once(run, cohort):
 
 
 def test_a_run_folder_of_other_settings_is_refused(run, cohort, cache):
-    with pytest.raises(InputError, match="other settings"):
+    with pytest.raises(InputError, match=r"holds a run with other .*train\.seed.*; choose another"):
         fit(cohort, cache, run, DATA, CANCER, MODEL, training(seed=2))
+
+
+def test_a_folder_of_another_command_is_refused(index, cohort, cache):
+    before = (index / "attrition.parquet").read_bytes()
+    with pytest.raises(InputError, match="holds tables of another command"):
+        fit(cohort, cache, index, DATA, CANCER, MODEL, training())
+    assert (index / "attrition.parquet").read_bytes() == before
 
 
 def test_an_encoder_that_does_not_exist_takes_no_folder(cohort, cache, tmp_path):
@@ -114,6 +122,38 @@ def test_a_metric_that_no_task_has_is_refused_with_those_there_are(cohort, cache
     with pytest.raises(InputError, match=r"no metric 'density/auc'; there are cancer/auc"):
         fit(cohort, cache, tmp_path / "run", DATA, CANCER, MODEL, training(metric="density/auc"))
     assert not (tmp_path / "run").exists()
+
+
+def test_no_epoch_is_best_by_a_figure_that_is_best_at_one(cohort, cache, tmp_path):
+    chosen = training(metric="risk/expected_over_observed")
+    with pytest.raises(InputError, match=r"there are cancer/auc, risk/c_index, density"):
+        fit(cohort, cache, tmp_path / "run", DATA, ALL, MODEL, chosen)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"accelerator": Accelerator.gpu, "devices": 1000},
+            r"train\.(accelerator: no GPU|devices)",
+        ),
+        ({"nodes": 2}, r"train\.nodes: 2 machines need one job"),
+    ],
+    ids=["devices", "machines"],
+)
+def test_devices_that_are_not_there_are_refused(changes, said, cohort, cache, tmp_path):
+    with pytest.raises(InputError, match=said):
+        fit(cohort, cache, tmp_path / "run", DATA, CANCER, MODEL, training(**changes))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
+@pytest.mark.parametrize("damage", [b"", b"x" * 300, None], ids=["empty", "garbage", "cut"])
+def test_a_damaged_checkpoint_is_named(name, damage, run, tmp_path):
+    content = (run / "checkpoints" / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: len(content) // 2] if damage is None else damage)
+    with pytest.raises(InputError, match=f"{name}: no checkpoint, or cut short"):
+        read_checkpoint(tmp_path / name)
 
 
 def test_a_folder_without_a_run_is_named(tmp_path):
@@ -271,6 +311,21 @@ def kill_within_an_epoch(words: list[str], run: Path, after: int) -> int:
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     return torch.load(last, weights_only=True, mmap=True)["global_step"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_interrupted_is_not_done(sent, cohort, cache, tmp_path):
+    words = command(cohort, cache, tmp_path / "run", "train.epochs=500", "data.batch_size=1")
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists():
+        assert process.poll() is None, "ended before it could be stopped"
+        time.sleep(0.01)
+    process.send_signal(sent)
+    said = process.communicate()[1]
+    assert process.returncode == 130
+    assert said.endswith("mim train: interrupted\n")
+    assert "Traceback" not in said
 
 
 @pytest.mark.slow

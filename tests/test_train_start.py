@@ -126,6 +126,23 @@ def test_a_damaged_file_is_named(name, tmp_path):
         read_weights(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", ["list.txt", "held.ckpt", "numbered.ckpt"])
+def test_a_file_of_something_else_is_refused(name, tmp_path):
+    (tmp_path / "list.txt").write_text("hello\n")
+    torch.save({"state_dict": [1]}, tmp_path / "held.ckpt")
+    torch.save({1: torch.zeros(2)}, tmp_path / "numbered.ckpt")
+    with pytest.raises(InputError, match=name):
+        start_from(model(2), ENCODER, tmp_path / name)
+
+
+def test_weights_that_are_no_numbers_are_refused(views, tmp_path):
+    weights = views.state_dict()
+    weights["encoder.mean"] = torch.full_like(weights["encoder.mean"], torch.nan)
+    save_file(weights, tmp_path / "broken.safetensors")
+    with pytest.raises(InputError, match=r"broken\.safetensors holds weights that are no numbers"):
+        start_from(model(2), ENCODER, tmp_path / "broken.safetensors")
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path):
     with pytest.raises(InputError, match="neither a run nor a bundle"):
         read_weights(tmp_path)

@@ -118,8 +118,16 @@ class Cache:
         return self._places.find(image) is not None
 
     def made(self, images: pa.ChunkedArray) -> pa.Table:
-        """What the recipe did to each of many images: ``MADE``; missing where none is cached."""
-        rows = pq.read_table(self.folder / "images.parquet", columns=["image", *MADE])
+        """What the recipe did to each of many images: ``MADE``; missing where none is cached.
+
+        Raises:
+            InputError: the cache's table is missing or damaged.
+        """
+        path = self.folder / "images.parquet"
+        try:
+            rows = pq.read_table(path, columns=["image", *MADE])
+        except (FileNotFoundError, pa.ArrowInvalid) as error:
+            raise InputError(f"{path}: missing or damaged; run 'mim cache' again") from error
         return rows.select(MADE).take(pc.index_in(images, rows["image"]))
 
     def read(self, image: str, pixels: NDArray[np.uint16] | None = None) -> NDArray[np.uint16]:

@@ -34,7 +34,8 @@ class ExamData(pl.LightningDataModule):
         training: the exams trained on, as training sees them.
 
     Raises:
-        InputError: a task has no label in the training split; cancer has labels of one kind.
+        InputError: a task has no label in the training split; cancer has labels of one kind; risk
+            has no cancer.
     """
 
     def __init__(

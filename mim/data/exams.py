@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mim.data.cache import Cache
 from mim.data.landmarks import keep_inside, stored_to_shares
+from mim.errors import InputError
 from mim.image.settings import RecipeSettings
 from mim.schemas.cohort import DENSITY, EXAMS, IMAGES, QUALITY, SIDES
 from mim.schemas.table import read_table
@@ -62,7 +63,8 @@ class Exams:
             NaN where unknown.
 
     Raises:
-        InputError: a table of the cohort or of the cache is missing or of another version.
+        InputError: a table of the cohort or of the cache is missing or of another version, or the
+            cache is of another cohort.
     """
 
     def __init__(self, cohort: Path, cache: Cache) -> None:
@@ -71,6 +73,10 @@ class Exams:
         made = cache.made(images["image"])
         exam = find_rows(images["exam"], exams["exam"])
         kept = (exam >= 0) & made["scale"].is_valid().to_numpy()
+        if len(images) and not kept.any():
+            raise InputError(
+                f"{cache.folder}: holds no image of {cohort}; run 'mim cache' with this cohort"
+            )
         images, made = (part.filter(pa.array(kept)).combine_chunks() for part in (images, made))
         exam = exam[kept]
         has_image = np.bincount(exam, minlength=len(exams)) > 0

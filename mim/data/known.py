@@ -70,7 +70,7 @@ def require_labels(cohort: Path, exams: Exams, rows: Rows, tasks: Tasks) -> None
     """Refuse training exams that teach one of the tasks nothing.
 
     Raises:
-        InputError: a task has no label, or cancer has labels of one kind only.
+        InputError: a task has no label, cancer has labels of one kind only, or risk has no cancer.
     """
     for task in tasks.learnt():
         if not known_exams(exams, rows, task).any():
@@ -86,6 +86,13 @@ def require_labels(cohort: Path, exams: Exams, rows: Rows, tasks: Tasks) -> None
                 raise InputError(
                     f"{cohort}: no training breast {kind} cancer; nothing can be learnt"
                 )
+    if Task.RISK in tasks.learnt():
+        to_come = exams.labels.years_to_cancer[rows][_seen_breasts(exams, rows)]
+        if not (to_come < tasks.risk.years).any():
+            raise InputError(
+                f"{cohort}: no training breast with a cancer within {tasks.risk.years} years; "
+                "no risk can be learnt, set tasks.risk.learn=false or raise tasks.risk.years"
+            )
 
 
 def _seen_breasts(exams: Exams, rows: Rows) -> Mask:

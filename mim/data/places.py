@@ -97,7 +97,10 @@ class Places:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise InputError(f"{path}: no such file; finish the cache: run 'mim cache' again")
-        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        try:
+            table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        except (pa.ArrowInvalid, OSError) as error:
+            raise InputError(f"{path}: damaged; delete it and run 'mim cache' again") from error
         shards = table["shard"].combine_chunks()
         self._shard_names = shards.dictionary.to_pylist()
         self._shards = memoryview(shards.indices.to_numpy())

@@ -27,7 +27,10 @@ MAIN_METRIC = {
 """What best tells a model of each task from a better one."""
 
 LOWER_IS_BETTER = frozenset({"density/percent_error", "quality/nipple_mm", "quality/pectoral_mm"})
-"""Figures that shrink as a model gets better. (``risk/expected_over_observed`` is best at 1.)"""
+"""Figures that shrink as a model gets better."""
+
+CHOOSES_NOTHING = frozenset({"risk/expected_over_observed"})
+"""Figures by which no epoch is the best: this one is best at 1."""
 
 
 def task_metrics(task: Task, table: pa.Table) -> dict[str, float]:

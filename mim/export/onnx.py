@@ -42,6 +42,9 @@ def write_onnx(model: ExamModel, example: Inputs, path: Path, metadata: dict[str
     )
     if program is None:
         raise RuntimeError("torch.onnx.export gave no program")
+    for node in program.model.graph.all_nodes():
+        # The exporter notes where each comes from: lines of source, with this machine's folders.
+        node.metadata_props.clear()
     proto = program.model_proto
     onnx.helper.set_model_props(proto, metadata)
     onnx.checker.check_model(proto)

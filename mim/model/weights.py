@@ -87,6 +87,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     }
     if not tensors:
         raise InputError(f"model.encoder.weights: {path} holds no named tensors")
+    if not all(value.isfinite().all() for value in tensors.values()):
+        raise InputError(f"model.encoder.weights: {path} holds weights that are no numbers")
     return tensors
 
 

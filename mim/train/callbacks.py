@@ -11,9 +11,11 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import Logger, WandbLogger
 
 from mim.data.settings import DataSettings
+from mim.errors import InputError
 from mim.evaluate.tasks import LOWER_IS_BETTER
 from mim.train.checkpoints import Average, Checkpoints
 from mim.train.log import RunLog
+from mim.train.metric import LAST_EPOCH
 from mim.train.settings import TrainSettings, WandbMode
 from mim.train.waits import DataWaits
 
@@ -34,7 +36,7 @@ def watchers(
     """
     checkpoints = Checkpoints(
         folder,
-        f"validation/{metric}",
+        None if metric == LAST_EPOCH else f"validation/{metric}",
         metric in LOWER_IS_BETTER,
         train.patience,
         train.checkpoint_steps,
@@ -72,6 +74,9 @@ def loggers(run: Path, mode: WandbMode, step: int, config: Mapping[str, Any]) ->
         mode: of wandb.
         step: the step from which the run goes on.
         config: what wandb is told of the run: no path, no name of a machine.
+
+    Raises:
+        InputError: wandb cannot be reached, or does not know who this is.
     """
     found: list[Logger] = [RunLog(run, step)]
     if mode is not WandbMode.off:
@@ -83,6 +88,8 @@ def loggers(run: Path, mode: WandbMode, step: int, config: Mapping[str, Any]) ->
             host="mim",
             x_disable_meta=True,
             x_disable_machine_info=True,
+            # Its account of a run, thirty lines long, ends with a folder that is deleted.
+            silent=mode is WandbMode.offline,
         )
         logger = WandbLogger(
             save_dir=run,
@@ -91,7 +98,12 @@ def loggers(run: Path, mode: WandbMode, step: int, config: Mapping[str, Any]) ->
             offline=mode is WandbMode.offline,
             settings=private,
         )
-        logger.log_hyperparams(dict(config))
+        try:
+            logger.log_hyperparams(dict(config))
+        except wandb.errors.Error as error:
+            raise InputError(
+                f"train.wandb: {str(error).rstrip('.')}; or set train.wandb=offline"
+            ) from error
         found.append(logger)
     return found
 

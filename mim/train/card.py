@@ -3,14 +3,13 @@
 import platform
 import subprocess
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -21,7 +20,7 @@ from mim.errors import InputError
 from mim.model.settings import ModelSettings, TaskSettings
 from mim.schemas.cohort import read_about
 from mim.schemas.table import read_json, write_json
-from mim.train.checkpoints import BEST, LAST
+from mim.train.checkpoints import BEST, LAST, read_checkpoint
 from mim.train.settings import TrainSettings
 from mim.vocab import Task
 
@@ -75,9 +74,7 @@ class RunCard:
         path = run / "checkpoints" / BEST
         if not path.is_file():
             raise InputError(f"{path}: no such file; the run has no whole epoch yet, train it on")
-        weights: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)[
-            "state_dict"
-        ]
+        weights: Mapping[str, Tensor] = read_checkpoint(path)["state_dict"]
         return weights
 
     def require_recipe(self, fingerprint: str) -> None:
@@ -130,17 +127,34 @@ def make_card(
 
 
 def check_free(out: Path, card: RunCard) -> None:
-    """Refuse a folder that holds a run of other settings or data. A run without a checkpoint is none.
+    """Refuse a folder of another command, or of a run of other settings or data.
+
+    A run without a checkpoint is none.
 
     The same settings with other code go on: what changed may not matter, and ``run.json`` says it.
     """
+    if (out / "attrition.parquet").exists() and not (out / "run.json").exists():
+        raise InputError(f"{out}: holds tables of another command; choose another out")
     if not ((out / "run.json").exists() and (out / "checkpoints" / LAST).exists()):
         return
     found = asdict(RunCard.read(out)) | {"code": card.code}
-    if differing := [key for key, value in asdict(card).items() if found[key] != value]:
+    if differing := list(_differing(found, asdict(card))):
         raise InputError(
             f"{out}: holds a run with other {', '.join(differing)}; choose another out"
         )
+
+
+def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
+    """Names of what differs between two cards; of settings, the keys on the command line."""
+    for key in sorted(one.keys() | other.keys()):
+        was, now = one.get(key), other.get(key)
+        if was == now:
+            continue
+        if isinstance(was, Mapping) and isinstance(now, Mapping):
+            below = "" if key == "settings" else f"{key}."
+            yield from (f"{below}{name}" for name in _differing(was, now))
+        else:
+            yield key
 
 
 def write_card(out: Path, card: RunCard) -> None:

@@ -2,17 +2,36 @@
 
 from math import inf, isnan
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Checkpoint, WeightAveraging
 from torch import Tensor
+
+from mim.errors import InputError
 
 BEST = "best.ckpt"
 LAST = "last.ckpt"
 
 WARM_UP = 10.0
 """The average of n steps forgets no slower than (1 + n) / (WARM_UP + n)."""
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint of a run holds; its tensors are read when they are used.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    try:
+        held: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (RuntimeError, UnpicklingError, EOFError) as error:
+        raise InputError(
+            f"{path}: no checkpoint, or cut short; train again, into another out"
+        ) from error
+    return held
 
 
 class Checkpoints(Checkpoint):
@@ -25,14 +44,17 @@ class Checkpoints(Checkpoint):
 
     Args:
         folder: where they are kept.
-        metric: name in the log, the same every epoch.
+        metric: name in the log, the same every epoch; None: the last epoch is the best.
         lower_is_better: whether the metric shrinks as a model gets better.
         patience: epochs without a better metric after which the run ends; 0: never.
         every: optimiser steps between checkpoints within an epoch; 0: none.
+
+    Raises:
+        InputError: when it would keep weights that are no numbers.
     """
 
     def __init__(
-        self, folder: Path, metric: str, lower_is_better: bool, patience: int, every: int
+        self, folder: Path, metric: str | None, lower_is_better: bool, patience: int, every: int
     ) -> None:
         self._folder = folder
         self._metric = metric
@@ -73,8 +95,7 @@ class Checkpoints(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Judge the epoch, and keep it."""
-        figure = self._sign * float(trainer.callback_metrics[self._metric])
-        figure = -inf if isnan(figure) else figure
+        figure = self._figure(trainer)
         self._stale = 0 if figure > self._best else self._stale + 1
         is_best = figure >= self._best
         self._best = max(figure, self._best)
@@ -85,11 +106,28 @@ class Checkpoints(Checkpoint):
         self._write(trainer, LAST)
         self._stop_if_stale(trainer)
 
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say so where nothing could be chosen by."""
+        if self._best == -inf and trainer.is_global_zero:
+            print(f"no epoch has a figure of {self._metric}: {BEST} is the last epoch")
+
+    def _figure(self, trainer: pl.Trainer) -> float:
+        """Higher for better epochs."""
+        if self._metric is None:
+            return float(trainer.current_epoch)
+        figure = self._sign * float(trainer.callback_metrics[self._metric])
+        return -inf if isnan(figure) else figure
+
     def _stop_if_stale(self, trainer: pl.Trainer) -> None:
         if self._patience and self._stale >= self._patience:
             trainer.should_stop = True
 
     def _write(self, trainer: pl.Trainer, name: str) -> None:
+        if not all(weight.isfinite().all() for weight in trainer.lightning_module.parameters()):
+            raise InputError(
+                f"epoch {trainer.current_epoch + 1}: weights are no numbers any more; lower "
+                "train.learning_rate, set train.clip, or change train.precision, and choose another out"
+            )
         unfinished = self._folder / f".{name}.unfinished"
         trainer.save_checkpoint(unfinished)
         if trainer.is_global_zero:

@@ -6,6 +6,7 @@ there are ``log/metrics.csv``, ``tensorboard/``, ``inputs.png``, ``samples.png``
 end as one left alone.
 """
 
+import os
 import sys
 import warnings
 from collections.abc import Mapping
@@ -20,15 +21,17 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
 from mim.data.datamodule import ExamData
 from mim.data.settings import DataSettings
+from mim.errors import InputError
 from mim.model.exam import ExamScorer
-from mim.model.settings import ModelSettings, TaskSettings
+from mim.model.settings import EncoderSettings, ModelSettings, Norm, TaskSettings
 from mim.schemas.cohort import ATTRITION
 from mim.schemas.saved_settings import read_settings
 from mim.schemas.table import read_table, write_table
 from mim.train.callbacks import end_tracking, loggers, track_picture, track_tables, watchers
 from mim.train.card import RunCard, check_free, make_card, write_card
-from mim.train.checkpoints import LAST
+from mim.train.checkpoints import LAST, read_checkpoint
 from mim.train.log import LOG_EVERY
+from mim.train.metric import LAST_EPOCH
 from mim.train.pictures import write_inputs, write_samples
 from mim.train.ranks import wait_for_all
 from mim.train.saliency import write_saliency
@@ -57,9 +60,12 @@ def fit(
     """Train a model and score its validation exams; the test exams are not touched.
 
     Raises:
-        InputError: cohort and cache do not fit, a task has no labels, the weights to start from do
-            not fit, or ``out`` holds another run.
+        InputError: this machine lacks the devices; cohort and cache do not fit, a task has no labels,
+            the weights to start from do not fit, or ``out`` holds another run; weights are no
+            numbers any more.
+        KeyboardInterrupt: training was stopped by Ctrl-C or SIGTERM.
     """
+    _require_devices(train)
     if train.threads:
         torch.set_num_threads(train.threads)
     pl.seed_everything(train.seed, verbose=False)
@@ -71,18 +77,55 @@ def fit(
         found = start_from(task.model, model.encoder.name, Path(train.start_from))
         report += found.lines()
         start = asdict(found)
+    report += _untaught(model.encoder, train)
     card = make_card(cohort, exams, data, tasks, model, train, start)
     check_free(out, card)
     last = out / "checkpoints" / LAST
     trainer = make_trainer(out, task.metric, train, data, card.public())
+    if not len(exams.dataset(Split.VALIDATION)):
+        report.append(_without_validation(trainer, task.metric))
     if trainer.is_global_zero:
         _begin(out, card, exams, report)
         write_inputs(exams, out / "inputs.png")
         write_samples(exams, data.augment, train.seed, out / "samples.png")
         for name in ("inputs.png", "samples.png"):
             track_picture(trainer.loggers, out / name, 0)
-    trainer.fit(task, exams, ckpt_path=last if last.exists() else None, weights_only=True)
+    try:
+        trainer.fit(task, exams, ckpt_path=last if last.exists() else None, weights_only=True)
+    except SystemExit as stopped:
+        # Lightning's answer to Ctrl-C and to SIGTERM, which would look like a run that is done.
+        raise KeyboardInterrupt from stopped
     _end(out, trainer, exams)
+
+
+def _require_devices(train: TrainSettings) -> None:
+    """Refuse what Lightning would answer with a traceback, or by waiting for ever."""
+    found = torch.accelerator.device_count()
+    on_gpu = train.accelerator is Accelerator.gpu or (
+        found and train.accelerator is not Accelerator.cpu
+    )
+    if on_gpu and not found:
+        raise InputError("train.accelerator: no GPU here; set train.accelerator=cpu")
+    if on_gpu and train.devices > found:
+        raise InputError(
+            f"train.devices: expected at most {found}, the GPUs here, got {train.devices}"
+        )
+    if train.nodes > 1 and not (SLURMEnvironment.detect() or "MASTER_ADDR" in os.environ):
+        raise InputError(
+            f"train.nodes: {train.nodes} machines need one job over all of them; start it by srun"
+        )
+
+
+def _untaught(encoder: EncoderSettings, train: TrainSettings) -> list[str]:
+    """A remark on settings that keep what is random."""
+    if encoder.weights or encoder.pretrained or train.start_from:
+        return []
+    remedy = "give model.encoder.weights or train.start_from"
+    if encoder.frozen:
+        return [f"model.encoder.frozen=true without weights keeps the encoder random; {remedy}"]
+    if encoder.norm is Norm.frozen:
+        return [f"model.encoder.norm=frozen without weights normalises nothing; {remedy}"]
+    return []
 
 
 def make_trainer(
@@ -160,8 +203,14 @@ def _begin(out: Path, card: RunCard, exams: ExamData, report: list[str]) -> None
     write_card(out, card)
     attrition = read_table(exams.cache.folder / "attrition.parquet", ATTRITION)
     write_table(attrition, out / "attrition.parquet")
-    if not len(exams.dataset(Split.VALIDATION)):
-        print("no validation exams: the best checkpoint is chosen by the training exams")
+
+
+def _without_validation(trainer: pl.Trainer, metric: str) -> str:
+    """What takes the place of validation exams; nothing where no figure is wanted of them."""
+    if metric != LAST_EPOCH:
+        return "no validation exams: the best checkpoint is chosen by the training exams"
+    trainer.limit_val_batches = 0
+    return "no validation exams: the last epoch is kept"
 
 
 def _end(out: Path, trainer: pl.Trainer, exams: ExamData) -> None:
@@ -197,5 +246,5 @@ def _steps_done(last: Path) -> int:
     """Optimiser steps of a run that goes on; 0 of a new one."""
     if not last.exists():
         return 0
-    steps: int = torch.load(last, map_location="cpu", weights_only=True, mmap=True)["global_step"]
+    steps: int = read_checkpoint(last)["global_step"]
     return steps

@@ -69,7 +69,7 @@ class TrainSettings:
     ema: float = 0.0
     """Decay of the moving average of weights that is validated and kept, such as 0.999; 0: the weights themselves."""
     metric: str | None = None
-    """Metric of the validation exams that chooses the best checkpoint, such as density/kappa_linear; missing: the first task's main one."""
+    """Metric of the validation exams that chooses the best checkpoint, such as density/kappa_linear; last: none, the last epoch is kept; missing: the first task's main one."""
     patience: int = 0
     """Epochs without a better metric after which training stops; 0: never."""
     checkpoint_steps: int = 0

@@ -1,15 +1,14 @@
 """The weights that a run starts from: another run's, a bundle's, or a file's, as far as they fit."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from mim.errors import InputError
@@ -22,17 +21,6 @@ ENCODER = "encoder"
 
 IN_TASK = "model."
 """How the names of weights begin in a checkpoint."""
-
-DAMAGE = (
-    OSError,
-    EOFError,
-    ValueError,
-    RuntimeError,
-    AttributeError,
-    SafetensorError,
-    UnpicklingError,
-)
-"""What a file that holds no weights may raise."""
 
 
 class Weights(NamedTuple):
@@ -148,11 +136,16 @@ def _of_file(path: Path) -> Weights:
         else:
             found = torch.load(path, map_location="cpu", weights_only=True)
             tensors, encoder = found.get("state_dict", found), found.get(ENCODER)
-    except DAMAGE as error:
+    except Exception as error:  # a file that is no pickle can raise anything
         raise InputError(
             f"train.start_from: {path} is no checkpoint and no safetensors file, or is damaged"
         ) from error
-    tensors = {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
+    held = tensors.items() if isinstance(tensors, Mapping) else ()
+    tensors = {str(name): value for name, value in held if isinstance(value, Tensor)}
+    if not all(value.isfinite().all() for value in tensors.values()):
+        raise InputError(
+            f"train.start_from: {path} holds weights that are no numbers; its run failed"
+        )
     if tensors and all(name.startswith(IN_TASK) for name in tensors):
         tensors = {name.removeprefix(IN_TASK): value for name, value in tensors.items()}
     return Weights(tensors, encoder if isinstance(encoder, str) else None)
