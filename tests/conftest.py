@@ -78,9 +78,17 @@ def cache(cohort) -> Path:
 
 @pytest.fixture(scope="session")
 def run(cohort, cache) -> Path:
-    """A run of a tiny net; it has learnt next to nothing."""
+    """A run of a tiny net with all tasks; it has learnt next to nothing."""
     from mim.data.settings import AugmentSettings, DataSettings
-    from mim.model.settings import EncoderSettings, FusionSettings, ModelSettings, TaskSettings
+    from mim.model.settings import (
+        DensitySettings,
+        EncoderSettings,
+        FusionSettings,
+        ModelSettings,
+        QualitySettings,
+        RiskSettings,
+        TaskSettings,
+    )
     from mim.train.run import fit
     from mim.train.settings import Accelerator, TrainSettings, WandbMode
 
@@ -90,7 +98,11 @@ def run(cohort, cache) -> Path:
         cache,
         out,
         DataSettings(batch_size=4, workers=0, augment=AugmentSettings(probability=0.5)),
-        TaskSettings(),
+        TaskSettings(
+            risk=RiskSettings(learn=True),
+            density=DensitySettings(learn=True),
+            quality=QualitySettings(learn=True),
+        ),
         ModelSettings(
             encoder=EncoderSettings(name="convnext_atto"),
             fusion=FusionSettings(width=16, layers=1, heads=2),

@@ -23,9 +23,9 @@ from mim.export.outputs import OUTPUTS
 from mim.model.exam import SCORE_NAMES, ExamModel
 from mim.model.settings import ModelSettings, TaskSettings
 from mim.schemas.saved_settings import read_settings
-from mim.schemas.scores import PREDICTIONS
+from mim.schemas.scores import PREDICTIONS, QUALITY_SCORES
 from mim.schemas.table import read_table
-from mim.vocab import SELECTION_RATES
+from mim.vocab import SELECTION_RATES, Criterion, Landmark
 
 
 @pytest.fixture
@@ -59,8 +59,39 @@ def test_every_output_has_the_shape_that_is_said_of_it(bundle):
     for name, output in outputs.items():
         said = loaded.about["outputs"][name]
         assert output.shape == tuple(exams[axis] for axis in said["shape"])
-        assert 0 <= output.min() <= output.max() <= said["highest"]
+        assert 0 <= np.nanmin(output) <= np.nanmax(output) <= said["highest"]
         assert output.dtype == np.float32
+
+
+def test_what_nobody_taught_is_no_number(own):
+    outputs = json.loads((own / "bundle.json").read_text())["outputs"]
+    outputs["breast_percent"]["learnt"] = False
+    outputs["landmarks"]["learnt"] |= {"pectoral_lower": False}
+    outputs["criteria"]["learnt"] = {name: name == "blurred" for name in Criterion}
+    rewrite(own, outputs=outputs)
+    loaded = load_bundle(own)
+    with np.load(own / "golden.npz") as golden:
+        scored = loaded.score({name: golden[name] for name in ("images", "present", "months")})
+    assert np.isnan(scored["breast_percent"]).all()
+    assert not np.isnan(scored["breast_density"]).any()
+    at = list(Landmark).index(Landmark.PECTORAL_LOWER)
+    assert np.isnan(scored["landmarks"][..., at, :]).all()
+    assert not np.isnan(np.delete(scored["landmarks"], at, axis=-2)).any()
+    silent = [place for place, name in enumerate(Criterion) if name != "blurred"]
+    assert np.isnan(scored["criteria"][..., silent]).all()
+    assert not np.isnan(np.delete(scored["criteria"], silent, axis=-1)).any()
+
+
+def test_a_criterion_that_all_training_images_fulfil_is_marked_as_not_learnt(bundle, run):
+    """The tiny programme has no image whose fold below the breast is hidden."""
+    about = json.loads((bundle / "bundle.json").read_text())
+    counts = about["training"]["labels"]["quality"]["criteria"]
+    learnt = about["outputs"]["criteria"]["learnt"]
+    assert learnt == {name: min(answers) > 0 for name, answers in counts.items()}
+    assert not all(learnt.values())
+    said = read_table(run / "scores" / "validation-quality.parquet", QUALITY_SCORES)
+    for name, taught in learnt.items():
+        assert said[name].null_count == (0 if taught else len(said))
 
 
 def test_weights_and_settings_make_the_same_model_again(bundle):

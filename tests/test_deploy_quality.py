@@ -19,6 +19,7 @@ from mim.image.landmarks import shares_to_stored
 from mim.image.phantom import phantom
 from mim.image.recipe import Prepared, prepare_stored
 from mim.image.settings import RecipeSettings
+from mim.schemas.learnt import hide_unlearnt
 from mim.schemas.scores import PREDICTED_QUALITY, PREDICTIONS
 from mim.vocab import VIEW_SLOTS, Criterion, Landmark, Laterality, Reason, Task, View
 
@@ -169,11 +170,10 @@ def test_landmarks_are_drawn_on_present_images_where_they_are(assembled, outputs
     assert drawn[RIGHT_MLO, 80, 18:23].any(), "the line runs through the middle of its ends"
 
 
-def of(*tasks: Task, percent: bool = True) -> Bundle:
+def of(*tasks: Task) -> Bundle:
     thresholds = {0.1: 0.7, 0.5: 0.5} if Task.CANCER in tasks else {}
     settings = (RECIPE, PriorSettings(), StandInSettings(), False)
-    about = {"outputs": {"breast_percent": {"learnt": percent}}}
-    return Bundle(*settings, tasks, thresholds, about, session=None)
+    return Bundle(*settings, tasks, thresholds, about={}, session=None)
 
 
 def test_the_exams_row_holds_every_task(exam, assembled, outputs):
@@ -188,10 +188,33 @@ def test_the_exams_row_holds_every_task(exam, assembled, outputs):
     assert (row["images"], row["reason"]) == (3, None)
 
 
-def test_percent_density_that_was_never_known_is_not_said(exam, assembled, outputs):
-    row = exam_row(of(Task.DENSITY, percent=False), exam, assembled, outputs)
-    assert "left_percent" not in row
-    assert row["density"] == "c"
+@pytest.mark.parametrize("output", ["breast_density", "breast_percent"])
+def test_a_density_that_nobody_taught_is_not_said(exam, assembled, outputs, output):
+    hidden = hide_unlearnt(outputs, {output: False})
+    row = exam_row(of(Task.DENSITY), exam, assembled, hidden)
+    assert ("density" in row, "left_percent" in row) == (
+        output != "breast_density",
+        output != "breast_percent",
+    )
+
+
+def test_landmarks_and_criteria_that_nobody_taught_are_not_said(exam, assembled, outputs):
+    taught = {
+        "landmarks": {name: name is Landmark.NIPPLE for name in Landmark},
+        "landmarks_visible": dict.fromkeys(Landmark, False),
+        "criteria": {name: name is not Criterion.SKIN_FOLD for name in Criterion},
+    }
+    hidden = hide_unlearnt(outputs, taught)
+    rows = PREDICTED_QUALITY.from_rows(image_rows(exam, assembled, hidden, RECIPE)).to_pylist()
+    for row in rows:
+        assert row["nipple_x"] is not None
+        assert row["blurred"] == pytest.approx(0.75)
+        assert row["pectoral_lower_x"] is row["nipple_visible"] is row["skin_fold"] is None
+        assert "skin_fold" in row["rules_not_judged"]
+        assert not any("fold of skin" in reason for reason in row["grade_reasons"])
+        assert row["pectoral_length_mm"] is None
+    assert rows[0]["posterior_nipple_line_mm"] is not None, "unknown visibility hides no place"
+    assert mark_landmarks(assembled, hidden)[LEFT_CC].any()
 
 
 def test_a_breast_without_a_view_says_nothing(exam, assembled, outputs):

@@ -89,7 +89,7 @@ def test_the_model_is_left_as_it_was(exams):
 @pytest.mark.parametrize("task", list(Task))
 def test_a_picture_shows_the_exams_that_score_highest(task, exams, tmp_path):
     net = make()
-    tables = score_tables(ExamScorer(net), exams, Split.VALIDATION, percent=True)
+    tables = score_tables(ExamScorer(net), exams, Split.VALIDATION, learnt={})
     write_saliency(net, exams, task, tables[task], tmp_path / "saliency.png")
     picture = cv2.imread(str(tmp_path / "saliency.png"))
     shown = min(6, len(exams.dataset(Split.VALIDATION)))

@@ -53,7 +53,7 @@ def scorer() -> ExamScorer:
 
 @pytest.fixture(scope="module")
 def tables(scorer, exams) -> dict[Task, pa.Table]:
-    return score_tables(scorer, exams, Split.TEST, percent=True)
+    return score_tables(scorer, exams, Split.TEST, learnt={})
 
 
 @pytest.fixture(scope="module")
@@ -120,10 +120,14 @@ def test_density_stands_beside_what_is_known(tables, said, cohort):
         assert row["percent_known"] == pytest.approx(of_breast["percent"], abs=1e-4)
 
 
-def test_percent_density_that_was_not_learnt_is_missing(scorer, exams):
-    table = score_tables(scorer, exams, Split.TEST, percent=False)[Task.DENSITY]
-    assert table["percent"].null_count == len(table)
-    assert table["score"].null_count == 0
+def test_what_was_not_learnt_is_missing(scorer, exams):
+    taught = {"breast_percent": False, "criteria": {c: c == "blurred" for c in Criterion}}
+    found = score_tables(scorer, exams, Split.TEST, taught)
+    density, quality = found[Task.DENSITY], found[Task.QUALITY]
+    assert density["percent"].null_count == len(density)
+    assert density["score"].null_count == 0
+    for criterion in Criterion:
+        assert quality[criterion].null_count == (0 if criterion == "blurred" else len(quality))
 
 
 def test_quality_has_a_row_for_each_image(tables, said, cohort, cache):
@@ -145,6 +149,9 @@ def test_quality_has_a_row_for_each_image(tables, said, cohort, cache):
         )
         scores, slot = said[row["exam"]], slots.index((row["breast"], row["view"]))
         for place, name in enumerate(Landmark):
+            if row["view"] == "CC" and name is not Landmark.NIPPLE:
+                assert row[f"{name}_x"] is row[f"{name}_visible"] is None, "sought on MLO only"
+                continue
             x, y = scores["landmarks"][slot][place]
             assert row[f"{name}_x"] == pytest.approx(x * recipe["width"] - 0.5, abs=1e-3)
             assert row[f"{name}_y"] == pytest.approx(y * recipe["height"] - 0.5, abs=1e-3)
@@ -182,6 +189,6 @@ def test_a_split_without_exams_has_empty_tables(scorer, cohort, cache, tmp_path)
     table = pl.read_parquet(copy / "exams.parquet").filter(pl.col("split") != "test")
     table.write_parquet(copy / "exams.parquet")
     exams = ExamData(copy, cache, DataSettings(batch_size=4, workers=0), TASKS, seed=1)
-    for task, empty in score_tables(scorer, exams, Split.TEST, percent=True).items():
+    for task, empty in score_tables(scorer, exams, Split.TEST, learnt={}).items():
         assert len(empty) == 0
         assert empty.schema.equals(OF_TASK[task].arrow())

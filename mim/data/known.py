@@ -52,7 +52,7 @@ def known_exams(exams: Exams, rows: Rows, task: Task) -> Mask:
         case Task.QUALITY:
             unknown = np.all(np.isnan(labels.visible[rows]), axis=-1)
             unknown &= np.all(np.isnan(labels.criteria[rows]), axis=-1)
-    seen = exams.images[rows] >= 0 if task is Task.QUALITY else _seen_breasts(exams, rows)
+    seen = exams.images[rows] >= 0 if task is Task.QUALITY else seen_breasts(exams, rows)
     return np.asarray(np.any(seen & ~unknown, axis=1))
 
 
@@ -63,7 +63,7 @@ def find_cases(exams: Exams, rows: Rows, tasks: Tasks) -> Mask:
         sick |= exams.labels.cancer[rows] == 1
     if Task.RISK in tasks.learnt():
         sick |= exams.labels.years_to_cancer[rows] < tasks.risk.years
-    return np.asarray(np.any(sick & _seen_breasts(exams, rows), axis=1))
+    return np.asarray(np.any(sick & seen_breasts(exams, rows), axis=1))
 
 
 def require_labels(cohort: Path, exams: Exams, rows: Rows, tasks: Tasks) -> None:
@@ -80,14 +80,14 @@ def require_labels(cohort: Path, exams: Exams, rows: Rows, tasks: Tasks) -> None
                 f"tasks.{task}.learn=false"
             )
     if Task.CANCER in tasks.learnt():
-        cancer = exams.labels.cancer[rows][_seen_breasts(exams, rows)]
+        cancer = exams.labels.cancer[rows][seen_breasts(exams, rows)]
         for value, kind in ((1, "with"), (0, "without")):
             if value not in cancer:
                 raise InputError(
                     f"{cohort}: no training breast {kind} cancer; nothing can be learnt"
                 )
     if Task.RISK in tasks.learnt():
-        to_come = exams.labels.years_to_cancer[rows][_seen_breasts(exams, rows)]
+        to_come = exams.labels.years_to_cancer[rows][seen_breasts(exams, rows)]
         if not (to_come < tasks.risk.years).any():
             raise InputError(
                 f"{cohort}: no training breast with a cancer within {tasks.risk.years} years; "
@@ -95,8 +95,8 @@ def require_labels(cohort: Path, exams: Exams, rows: Rows, tasks: Tasks) -> None
             )
 
 
-def _seen_breasts(exams: Exams, rows: Rows) -> Mask:
-    """Breasts [exam, breast] with an image."""
+def seen_breasts(exams: Exams, rows: Rows) -> Mask:
+    """Which breasts [exam, breast] of some exams have an image."""
     views = exams.images[rows] >= 0
     of_breasts = views.reshape(len(rows), len(BREASTS), len(SCREENING_VIEWS))
     return np.asarray(np.any(of_breasts, axis=-1))

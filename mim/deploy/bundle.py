@@ -22,6 +22,7 @@ from mim.image.alignment import align_prior
 from mim.image.phantom import phantom
 from mim.image.recipe import fingerprint, prepare_stored
 from mim.image.settings import RecipeSettings
+from mim.schemas.learnt import hide_unlearnt
 from mim.schemas.table import read_json
 from mim.vocab import Laterality, Task, View
 
@@ -64,11 +65,17 @@ class Bundle:
     session: onnxruntime.InferenceSession
 
     def score(self, inputs: Inputs) -> Outputs:
-        """Every output by its name, as ``about["outputs"]`` describes it.
+        """Every output by its name, as ``about["outputs"]`` describes it; NaN where not learnt.
 
         ``inputs`` holds ``images`` uint16 [exam, time, view, 1, height, width], ``present`` bool
         [exam, time, view] and ``months`` float32 [exam, time]; at least one view is present.
         """
+        described = self.about["outputs"]
+        learnt = {name: output["learnt"] for name, output in described.items()}
+        return hide_unlearnt(self.run(inputs), learnt)
+
+    def run(self, inputs: Inputs) -> Outputs:
+        """As ``score``, with what the network says where nobody taught it."""
         names = list(self.about["outputs"])
         return dict(zip(names, self.session.run(names, inputs), strict=True))
 
@@ -155,7 +162,7 @@ def moved_phantom(recipe: RecipeSettings) -> NDArray[np.uint16]:
 def _prove(bundle: Bundle, golden: Path) -> None:
     with np.load(golden, allow_pickle=False) as case:
         inputs = {name: case[name] for name in ("images", "present", "months")}
-        for name, output in bundle.score(inputs).items():
+        for name, output in bundle.run(inputs).items():
             worst = (
                 float(np.abs(output - case[name]).max()) / bundle.about["outputs"][name]["highest"]
             )

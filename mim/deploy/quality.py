@@ -8,14 +8,14 @@ from mim.deploy.bundle import Outputs
 from mim.deploy.exams import Assembled, Exam
 from mim.image.landmarks import shares_to_stored
 from mim.image.settings import RecipeSettings
-from mim.positioning.columns import positioning_columns
-from mim.vocab import VIEW_SLOTS, Criterion, Landmark, View
+from mim.positioning.columns import only_sought, positioning_columns
+from mim.vocab import VIEW_SLOTS, Criterion, Landmark
 
 Row = dict[str, object]
 Shares = NDArray[np.float64]
 
 HALF = 0.5
-"""A landmark is drawn where it lies on the image with at least this probability."""
+"""A landmark is drawn unless its probability of lying on the image is below this."""
 
 RING = 0.02
 """Radius of a drawn landmark's ring, as a share of the picture's height."""
@@ -72,7 +72,8 @@ def mark_landmarks(assembled: Assembled, outputs: Outputs) -> NDArray[np.uint16]
     thick = max(1, radius // 4)
     shares, visible, _ = _said(assembled, outputs)
     places = np.nan_to_num(shares * (width, height) - 0.5).round().astype(int).tolist()
-    for image, points, (nipple, *ends) in zip(images, places, visible >= HALF, strict=True):
+    on_image = ~np.isnan(shares[..., 0]) & ~(visible < HALF)
+    for image, points, (nipple, *ends) in zip(images, places, on_image, strict=True):
         if all(ends):
             cv2.line(image, points[1], points[2], 65535, thick)
         for point, shown in zip(points, (nipple, *ends), strict=True):
@@ -83,25 +84,12 @@ def mark_landmarks(assembled: Assembled, outputs: Outputs) -> NDArray[np.uint16]
 
 
 def _said(assembled: Assembled, outputs: Outputs) -> tuple[Shares, Shares, Shares]:
-    """Landmarks [view, landmark, 2], their visibility [view, landmark], criteria [view, criterion].
-
-    NaN where a view is absent, and for the pectoral line on CC, which nobody has taught.
-    """
-    asked = assembled.present[:, None] & np.array(
-        [
-            [view is View.MLO or name is Landmark.NIPPLE for name in Landmark]
-            for _, view in VIEW_SLOTS
-        ]
-    )
+    """Landmarks [view, landmark, 2], their visibility [view, landmark], criteria [view, criterion]."""
     landmarks, visible, criteria = (
         outputs[name][0].astype(np.float64)
         for name in ("landmarks", "landmarks_visible", "criteria")
     )
-    return (
-        np.where(asked[..., None], landmarks, np.nan),
-        np.where(asked, visible, np.nan),
-        np.where(assembled.present[:, None], criteria, np.nan),
-    )
+    return only_sought(landmarks, visible, criteria, assembled.present)
 
 
 def _spacing_mm(exam: Exam, assembled: Assembled) -> NDArray[np.float64]:

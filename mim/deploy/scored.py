@@ -65,16 +65,17 @@ def _risk(_: Bundle, outputs: Outputs, seen: Seen) -> Row:
     }
 
 
-def _density(bundle: Bundle, outputs: Outputs, seen: Seen) -> Row:
+def _density(_: Bundle, outputs: Outputs, seen: Seen) -> Row:
     """The exam's density is that of the denser breast, as radiologists report it."""
-    percent = bundle.about["outputs"]["breast_percent"]["learnt"]
-    classes = outputs["breast_density"][0]
-    denser = int(np.argmax(np.where(seen, classes @ np.arange(len(Density)), -1.0)))
-    return {
-        "density": list(Density)[int(np.argmax(classes[denser]))],
-        "density_probabilities": classes[denser].tolist(),
-        **(_of_breasts("percent", outputs["breast_percent"][0].tolist(), seen) if percent else {}),
-    }
+    row: Row = {}
+    classes, percent = outputs["breast_density"][0], outputs["breast_percent"][0]
+    if not np.isnan(classes).any():
+        denser = int(np.argmax(np.where(seen, classes @ np.arange(len(Density)), -1.0)))
+        row["density"] = list(Density)[int(np.argmax(classes[denser]))]
+        row["density_probabilities"] = classes[denser].tolist()
+    if not np.isnan(percent).any():
+        row |= _of_breasts("percent", percent.tolist(), seen)
+    return row
 
 
 def _of_breasts(what: str, values: list[object], seen: Seen) -> Row:

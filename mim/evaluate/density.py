@@ -23,7 +23,7 @@ class Densities:
     Attributes:
         woman: ``[row]``, a number for each woman.
         maker: ``[row]``, values of ``Maker``.
-        probability: ``[row, class]``, of a to d.
+        probability: ``[row, class]``, of a to d; NaN: not learnt.
         known: ``[row]``, 0 (a) to 3 (d); -1 unknown.
         percent: ``[row]``, percent density; NaN: not learnt.
         percent_known: ``[row]``; NaN unknown.
@@ -47,6 +47,10 @@ class Densities:
             self.percent_known[mask],
         )
 
+    def graded(self) -> "Densities":
+        """The rows with a class known and one said."""
+        return self.where((self.known >= 0) & ~np.isnan(self.probability[:, 0]))
+
     @property
     def said(self) -> npt.NDArray[np.int64]:
         """``[row]``, the most probable class."""
@@ -58,15 +62,15 @@ class Densities:
 
 
 def densities(table: pa.Table) -> Densities:
-    """The breasts of a table of ``mim.schemas.scores.DENSITY_SCORES`` that have a score."""
+    """The breasts of a table of ``mim.schemas.scores.DENSITY_SCORES`` of which something is said."""
     names = [f"probability_{letter}" for letter in Density]
     found = pl.DataFrame(pl.from_arrow(table)).sort("woman", "exam", "breast")
-    found = found.filter(pl.all_horizontal(pl.col(names).is_not_null()))
+    found = found.filter(pl.any_horizontal(pl.col(*names, "percent").is_not_null()))
     known = found["density"].cast(pl.Enum(CLASSES)).to_physical().cast(pl.Int64)
     return Densities(
         woman=found["woman"].rank("dense").cast(pl.Int64).to_numpy(),
         maker=found["maker"].to_numpy().astype(np.str_),
-        probability=found.select(names).to_numpy(),
+        probability=found.select(pl.col(names).fill_null(np.nan)).to_numpy(),
         known=known.fill_null(-1).to_numpy(),
         percent=found["percent"].fill_null(np.nan).to_numpy(),
         percent_known=found["percent_known"].fill_null(np.nan).to_numpy(),

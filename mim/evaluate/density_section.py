@@ -22,7 +22,7 @@ CUT_NAMES = {
 def density_section(table: pa.Table, settings: EvaluateSettings) -> Section:
     """Measure a table of ``mim.schemas.scores.DENSITY_SCORES``, all of one split."""
     found = densities(table)
-    graded = found.where(found.known >= 0)
+    graded = found.graded()
     measurer = Measurer(Task.DENSITY, "breasts", settings)
     figures = [
         *_kappas(graded, measurer),

@@ -27,9 +27,9 @@ class Positioned:
         view: ``[row]``, values of ``View``.
         spacing_mm: ``[row]``, of the model's pixels; NaN unknown.
         points: ``[row, landmark, 2]``, column and row of the model's input; NaN missing.
-        visible: ``[row, landmark]``, probability that it lies on the image.
+        visible: ``[row, landmark]``, probability that it lies on the image; NaN not learnt.
         known_points: ``[row, landmark, 2]``; NaN unknown, or not on the image.
-        criteria: ``[row, criterion]``, probability.
+        criteria: ``[row, criterion]``, probability; NaN not learnt.
         known_criteria: ``[row, criterion]``, 1 or 0; NaN unknown.
         grade: ``[row]``, 0 (perfect) to 3 (inadequate); -1 none.
         known_grade: ``[row]``, as ``grade``.
@@ -110,4 +110,4 @@ def measures(found: Positioned) -> tuple[dict[str, Floats], dict[str, Floats]]:
         return {name: values[place] for name, values in made.items()}
 
     known = np.asarray(~np.isnan(found.known_points).any(axis=-1), np.bool_)
-    return measured(found.points, found.visible >= HALF), measured(found.known_points, known)
+    return measured(found.points, ~(found.visible < HALF)), measured(found.known_points, known)

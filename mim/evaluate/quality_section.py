@@ -36,6 +36,7 @@ def quality_section(table: pa.Table, settings: EvaluateSettings) -> Section:
             "Grades follow from landmarks and criteria by the rules of mim.positioning "
             "(docs/positioning.md); nothing learns them. Limits of agreement are the bias and "
             "1.96 standard deviations to each side of it (Bland and Altman 1986).",
+            *_unsaid(found),
         ),
         headlines=[Headline("Nipple off by, median mm", "images", Cell(nipple, 1.0, 1))],
         figures=figures,
@@ -47,6 +48,22 @@ def quality_section(table: pa.Table, settings: EvaluateSettings) -> Section:
             _grade_table(figures),
         ],
     )
+
+
+def _unsaid(found: Positioned) -> list[str]:
+    """A sentence on what the model was not taught."""
+    silent = [
+        _words(name)
+        for names, said in ((Landmark, found.points[..., 0]), (Criterion, found.criteria))
+        for name, column in zip(names, said.T, strict=True)
+        if len(column) and np.isnan(column).all()
+    ]
+    if not silent:
+        return []
+    return [
+        f"The model was not taught, and says nothing of: {', '.join(silent)}. Rules that ask for it "
+        "were not judged."
+    ]
 
 
 def _landmarks(found: Positioned, measurer: Measurer) -> list[Figure]:

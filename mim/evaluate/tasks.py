@@ -63,7 +63,7 @@ def _risk(table: pa.Table) -> dict[str, float]:
 
 def _density(table: pa.Table) -> dict[str, float]:
     found = densities(table)
-    graded = found.where(found.known >= 0)
+    graded = found.graded()
     kappas = {
         f"kappa_{way}": _value(
             kappa(graded.said, graded.known, len(CLASSES), way), len(graded.known)

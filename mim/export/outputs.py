@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 
 from mim.model.exam import SCORE_NAMES
 from mim.model.settings import TaskSettings
+from mim.schemas.learnt import Learnt
 from mim.vocab import BREASTS, VIEW_SLOTS, Criterion, Density, Landmark
 
 PROBABILITY = "probability, 0 to 1"
@@ -72,18 +73,14 @@ OUTPUTS = {
 """Every output that a model can have, by its name."""
 
 
-def describe_outputs(tasks: TaskSettings, percent: bool) -> dict[str, dict[str, object]]:
+def describe_outputs(tasks: TaskSettings, learnt: Learnt) -> dict[str, dict[str, object]]:
     """What ``bundle.json`` says of the outputs of the tasks that are learnt, in their order.
 
-    ``percent`` says whether percent density was known of any training exam; without it the output
-    is there, says nothing, and is marked as not learnt.
+    An output, a landmark or a criterion that no training exam had a label of is there, says
+    nothing, and is marked as not learnt.
     """
     return {
-        name: {
-            "task": task.value,
-            **asdict(OUTPUTS[name]),
-            "learnt": percent or name != "breast_percent",
-        }
+        name: {"task": task.value, **asdict(OUTPUTS[name]), "learnt": learnt.get(name, True)}
         for task in tasks.learnt()
         for name in SCORE_NAMES[task]
     }

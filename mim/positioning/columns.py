@@ -3,8 +3,31 @@
 import numpy as np
 import pyarrow as pa
 
-from mim.positioning.measure import Bools, Floats, measure
+from mim.positioning.measure import IS_MLO, Bools, Floats, measure
 from mim.positioning.rules import ASKED, GRADES, HALF, RULES, grade
+from mim.vocab import Landmark
+
+SOUGHT = IS_MLO[:, None] | np.array([name is Landmark.NIPPLE for name in Landmark])
+"""``[view, landmark]``, whether a landmark is looked for: those of the pectoral line on MLO only."""
+
+
+def only_sought(
+    points: Floats, visible: Floats, criteria: Floats, present: Bools
+) -> tuple[Floats, Floats, Floats]:
+    """What a model says of an exam's views, NaN where it has not been asked.
+
+    Args:
+        points: ``[..., view, landmark, 2]``.
+        visible: ``[..., view, landmark]``.
+        criteria: ``[..., view, criterion]``.
+        present: ``[..., view]``, whether the view is there.
+    """
+    sought = present[..., None] & SOUGHT
+    return (
+        np.where(sought[..., None], points, np.nan),
+        np.where(sought, visible, np.nan),
+        np.where(present[..., None], criteria, np.nan),
+    )
 
 
 def positioning_columns(
@@ -15,7 +38,8 @@ def positioning_columns(
     Args:
         points: ``[exam, view, landmark, 2]``, column and row in pixels of the model's input (0 is
             the centre of the first), views in the order of ``VIEW_SLOTS``; NaN missing.
-        visible: ``[exam, view, landmark]``, probability that it lies on the image; NaN unknown.
+        visible: ``[exam, view, landmark]``, probability that it lies on the image; NaN unknown,
+            and then it is measured from all the same.
         criteria: ``[exam, view, criterion]``, probability; NaN unknown.
         spacing_mm: ``[exam, view]``, distance of those pixels at the detector; NaN unknown.
 
@@ -23,7 +47,7 @@ def positioning_columns(
         Every column, exams one after the other. A view of which nothing is known has only missing
         values.
     """
-    found = measure(points, visible >= HALF, spacing_mm)
+    found = measure(points, ~(visible < HALF), spacing_mm)
     grades = grade(found, visible, criteria)
     number, none = grades.grade.ravel(), grades.grade.ravel() < 0
     numbers = {

@@ -9,8 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from mim import __version__
@@ -19,10 +17,11 @@ from mim.data.settings import DataSettings
 from mim.errors import InputError
 from mim.model.settings import ModelSettings, TaskSettings
 from mim.schemas.cohort import read_about
+from mim.schemas.learnt import Learnt
 from mim.schemas.table import read_json, write_json
 from mim.train.checkpoints import BEST, LAST, read_checkpoint
+from mim.train.labels import count_labels, learnt_outputs
 from mim.train.settings import TrainSettings
-from mim.vocab import Task
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "timm", "numpy", "opencv-python-headless")
 
@@ -64,10 +63,9 @@ class RunCard:
             ) from None
 
     @property
-    def percent(self) -> bool:
-        """Whether percent density was learnt."""
-        learnt: bool = self.training["labels"].get(Task.DENSITY, {}).get("percent", 0) > 0
-        return learnt
+    def learnt(self) -> Learnt:
+        """Which outputs the training exams taught."""
+        return learnt_outputs(self.training["labels"])
 
     def best_weights(self, run: Path) -> Mapping[str, Tensor]:
         """Weights of the best checkpoint."""
@@ -187,37 +185,10 @@ def _git(folder: Path, *words: str) -> str | None:
 def _counts(exams: ExamData, tasks: TaskSettings) -> dict[str, Any]:
     rows, everyone = exams.training.rows, exams.everyone
     table = everyone.table.take(rows)
-    labels = {task: _label_counts(exams, task, rows) for task in tasks.learnt()}
     return {
         "women": len(table["woman"].unique()),
         "exams": len(rows),
         "exams_with_prior": int((everyone.priors[rows] >= 0).any(axis=1).sum()),
         "exams_by_maker": dict(Counter(table["maker"].to_pylist())),
-        "labels": {str(task): counts for task, counts in labels.items()},
+        "labels": {str(task): count_labels(everyone, rows, task) for task in tasks.learnt()},
     }
-
-
-def _label_counts(exams: ExamData, task: Task, rows: NDArray[np.int64]) -> dict[str, int]:
-    """How many labels of a task were learnt from, by kind."""
-    labels = exams.everyone.labels
-
-    def known(name: str) -> NDArray[np.bool_]:
-        found: NDArray[np.bool_] = ~np.isnan(getattr(labels, name)[rows])
-        return found
-
-    counted: dict[str, Any]
-    match task:
-        case Task.CANCER:
-            counted = {"breasts": known("cancer"), "cancers": labels.cancer[rows] == 1}
-        case Task.RISK:
-            cancers = known("years_to_cancer")
-            counted = {"breasts": known("years_followed") | cancers, "cancers": cancers}
-        case Task.DENSITY:
-            counted = {"breasts": labels.density[rows] >= 0, "percent": known("percent")}
-        case Task.QUALITY:
-            counted = {
-                "images": known("criteria").any(-1) | known("visible").any(-1),
-                "landmarks": known("landmarks").any(-1),
-                "criteria": known("criteria"),
-            }
-    return {name: int(mask.sum()) for name, mask in counted.items()}

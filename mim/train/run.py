@@ -232,7 +232,7 @@ def _end(out: Path, trainer: pl.Trainer, exams: ExamData) -> None:
 def _score(task: ExamTask, card: RunCard, exams: ExamData, split: Split) -> dict[Task, pa.Table]:
     on_cpu = card.settings["train"]["accelerator"] == Accelerator.cpu
     device = torch.device("cuda" if torch.cuda.is_available() and not on_cpu else "cpu")
-    return score_tables(ExamScorer(task.model.to(device)), exams, split, card.percent)
+    return score_tables(ExamScorer(task.model.to(device)), exams, split, card.learnt)
 
 
 def _write_scores(run: Path, split: Split, tables: Mapping[Task, pa.Table]) -> dict[Task, Path]:

@@ -14,6 +14,7 @@ from mim.data.datamodule import ExamData
 from mim.data.dataset import ExamBatch
 from mim.data.sampler import Ranks
 from mim.model.exam import ExamScorer
+from mim.schemas.learnt import Learnt, hide_unlearnt
 from mim.schemas.scores import OF_TASK
 from mim.train.ranks import gather
 from mim.train.tables import Rows, make_table
@@ -21,7 +22,7 @@ from mim.vocab import Split, Task
 
 
 def score_tables(
-    scorer: ExamScorer, exams: ExamData, split: Split, percent: bool
+    scorer: ExamScorer, exams: ExamData, split: Split, learnt: Learnt
 ) -> dict[Task, pa.Table]:
     """Score tables, by ``mim.schemas.scores.OF_TASK``, of all exams of a split.
 
@@ -31,7 +32,7 @@ def score_tables(
         scorer: on the device where it runs.
         exams: the data.
         split: which exams.
-        percent: whether the model has learnt percent density.
+        learnt: which outputs the model has learnt; columns of the others are empty.
     """
     device = next(scorer.parameters()).device
     scores = BatchScores(scorer.names)
@@ -41,7 +42,7 @@ def score_tables(
         for batch in tqdm(batches, desc=f"score {split}", unit="batch", disable=quiet):
             inputs = (part.to(device) for part in (batch.images, batch.present, batch.months))
             scores.add(batch, scorer.eval()(*inputs))
-    return scores.tables(scorer.model.tasks.learnt(), exams, percent)
+    return scores.tables(scorer.model.tasks.learnt(), exams, learnt)
 
 
 class BatchScores:
@@ -65,21 +66,20 @@ class BatchScores:
         named = facts | dict(zip(self._names, scores, strict=True))
         self._batches.append({name: _to_numpy(part) for name, part in named.items()})
 
-    def tables(self, tasks: Sequence[Task], exams: ExamData, percent: bool) -> dict[Task, pa.Table]:
+    def tables(
+        self, tasks: Sequence[Task], exams: ExamData, learnt: Learnt
+    ) -> dict[Task, pa.Table]:
         """The tables of all exams added in any process, each exam once, in the cohort's order.
 
-        Nothing is kept afterwards.
+        Nothing is kept afterwards. Columns of outputs that are not learnt are empty.
         """
         batches, self._batches = self._batches, []
         if not batches:
             return {task: OF_TASK[task].from_rows([]) for task in tasks}
         rows = gather({name: np.concatenate([b[name] for b in batches]) for name in batches[0]})
         once = np.unique(rows["exam"], return_index=True)[1]
-        rows = {name: part[once] for name, part in rows.items()}
-        return {
-            task: make_table(task, rows, exams.everyone, exams.cache.recipe, percent)
-            for task in tasks
-        }
+        rows = hide_unlearnt({name: part[once] for name, part in rows.items()}, learnt)
+        return {task: make_table(task, rows, exams.everyone, exams.cache.recipe) for task in tasks}
 
 
 def _to_numpy(part: Tensor) -> NDArray[Any]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mim.data.exams import Exams
 from mim.image.settings import RecipeSettings
-from mim.positioning.columns import positioning_columns
+from mim.positioning.columns import only_sought, positioning_columns
 from mim.schemas.cohort import SIDES
 from mim.schemas.scores import OF_TASK
 from mim.vocab import (
@@ -30,17 +30,14 @@ in ``Exams.table``, ``present`` [exam, view], and ``priors``, how many the model
 Columns = dict[str, Any]
 
 
-def make_table(
-    task: Task, rows: Rows, known: Exams, recipe: RecipeSettings, percent: bool
-) -> pa.Table:
+def make_table(task: Task, rows: Rows, known: Exams, recipe: RecipeSettings) -> pa.Table:
     """The score table of a task.
 
     Args:
         task: which.
-        rows: scores, each exam once.
+        rows: scores, each exam once; NaN where the model has not learnt them.
         known: the exams.
         recipe: size of the model's input.
-        percent: whether percent density was learnt; its column is empty otherwise.
     """
     match task:
         case Task.CANCER:
@@ -48,7 +45,7 @@ def make_table(
         case Task.RISK:
             columns = _of_breasts(known, rows) | _risk(known, rows)
         case Task.DENSITY:
-            columns = _of_breasts(known, rows) | _density(known, rows, percent)
+            columns = _of_breasts(known, rows) | _density(known, rows)
         case Task.QUALITY:
             columns = _quality(known, rows, recipe)
     schema = OF_TASK[task].arrow()
@@ -89,7 +86,7 @@ def _risk(known: Exams, rows: Rows) -> Columns:
     }
 
 
-def _density(known: Exams, rows: Rows, percent: bool) -> Columns:
+def _density(known: Exams, rows: Rows) -> Columns:
     unseen = _unseen(rows)
     chances = rows["breast_density"].reshape(-1, len(Density))
     expected = chances @ np.linspace(0.0, 1.0, len(Density))
@@ -100,7 +97,7 @@ def _density(known: Exams, rows: Rows, percent: bool) -> Columns:
             for place, letter in enumerate(Density)
         },
         "score": _numbers(expected, unseen),
-        "percent": _numbers(rows["breast_percent"].ravel(), unseen | (not percent)),
+        "percent": _numbers(rows["breast_percent"].ravel(), unseen),
         "density": _words([str(letter) for letter in Density], density),
         "percent_known": _numbers(known.labels.percent[rows["exam"]].ravel()),
     }
@@ -112,13 +109,12 @@ def _quality(known: Exams, rows: Rows, recipe: RecipeSettings) -> Columns:
     exam, view = there.nonzero()
     at = rows["exam"][exam], view
     image = known.image_table["image"].take(pa.array(known.images[at]))
-    points, known_points = (
-        _pixels(shares, recipe) for shares in (rows["landmarks"], known.labels.landmarks[at])
+    points, visible, criteria = only_sought(
+        _pixels(rows["landmarks"], recipe), rows["landmarks_visible"], rows["criteria"], there
     )
-    points[~there] = np.nan
-    criteria = np.where(there[..., None], rows["criteria"], np.nan)
+    known_points = _pixels(known.labels.landmarks[at], recipe)
     spacing = known.model_spacing_mm[rows["exam"]].astype(np.float64)
-    judged = positioning_columns(points, rows["landmarks_visible"], criteria, spacing)
+    judged = positioning_columns(points, visible, criteria, spacing)
     sides, projections = (list(map(str, names)) for names in zip(*VIEW_SLOTS, strict=True))
     columns = _of_exams(known, at[0]) | {
         "image": image,
@@ -131,7 +127,7 @@ def _quality(known: Exams, rows: Rows, recipe: RecipeSettings) -> Columns:
         for axis, letter in enumerate("xy"):
             columns[f"{name}_{letter}"] = _numbers(points[there][:, place, axis])
             columns[f"known_{name}_{letter}"] = _numbers(known_points[:, place, axis])
-        columns[f"{name}_visible"] = _numbers(rows["landmarks_visible"][there][:, place])
+        columns[f"{name}_visible"] = _numbers(visible[there][:, place])
         columns[f"known_{name}_visible"] = _truths(known.labels.visible[at][:, place])
     for place, criterion in enumerate(Criterion):
         columns[str(criterion)] = _numbers(criteria[there][:, place])

@@ -88,7 +88,7 @@ class ExamTask(pl.LightningModule):
         """Metrics of the validation exams of all processes, each exam counted once."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, ExamData)
-        tables = self._scores.tables(self._tasks.learnt(), data, percent=True)
+        tables = self._scores.tables(self._tasks.learnt(), data, learnt={})
         for task, table in tables.items():
             for name, value in task_metrics(task, table).items():
                 metric = f"{task}/{name}"

@@ -1,0 +1,78 @@
+"""What the training exams taught, counted against the cohort's tables."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from mim.data.datamodule import ExamData
+from mim.data.settings import DataSettings
+from mim.model.settings import DensitySettings, QualitySettings, RiskSettings, TaskSettings
+from mim.train.labels import count_labels, learnt_outputs
+from mim.vocab import Criterion, Landmark, Task
+
+TASKS = TaskSettings(
+    risk=RiskSettings(learn=True),
+    density=DensitySettings(learn=True),
+    quality=QualitySettings(learn=True),
+)
+
+
+@pytest.fixture
+def data(cohort, cache) -> ExamData:
+    return ExamData(cohort, cache, DataSettings(workers=0), TASKS, seed=1)
+
+
+def of_training(cohort, table: str) -> pl.DataFrame:
+    """Labels of the training exams' breasts or images that are there."""
+    exams = pl.read_parquet(cohort / "exams.parquet").filter(pl.col("split") == "train")
+    images = pl.read_parquet(cohort / "images.parquet").rename({"laterality": "breast"})
+    images = images.join(exams, on="exam", how="semi")
+    key = ["image"] if table == "quality" else ["exam", "breast"]
+    return pl.read_parquet(cohort / f"{table}.parquet").join(images, on=key, how="semi")
+
+
+def test_labels_are_those_of_the_cohorts_tables(data, cohort):
+    rows = data.training.rows
+    density, quality = of_training(cohort, "density"), of_training(cohort, "quality")
+    assert count_labels(data.everyone, rows, Task.DENSITY) == {
+        "breasts": density["density"].count(),
+        "percent": density["percent"].count(),
+    }
+    counted = count_labels(data.everyone, rows, Task.QUALITY)
+    assert counted["criteria"] == {
+        str(name): [int((~quality[name]).sum()), int(quality[name].sum())] for name in Criterion
+    }
+    oblique = quality.join(
+        pl.read_parquet(cohort / "images.parquet").filter(pl.col("view") == "MLO"),
+        on="image",
+        how="semi",
+    )
+    for end in (Landmark.PECTORAL_UPPER, Landmark.PECTORAL_LOWER):
+        assert 0 < counted["landmarks"][end] <= oblique[f"{end}_x"].count()
+
+
+def test_a_breast_without_an_image_teaches_nothing(data):
+    rows = data.training.rows
+    everyone = data.everyone
+    before = count_labels(everyone, rows, Task.DENSITY)["breasts"]
+    images = everyone.images.copy()
+    images[rows[0], :2] = -1
+    everyone.images = images
+    assert count_labels(everyone, rows, Task.DENSITY)["breasts"] == before - 1
+
+
+def test_a_criterion_with_one_answer_only_is_not_learnt(data):
+    rows, labels = data.training.rows, data.everyone.labels
+    labels.criteria[..., tuple(Criterion).index(Criterion.BLURRED)] = 0
+    labels.criteria[..., tuple(Criterion).index(Criterion.SYMMETRIC)] = np.nan
+    labels.landmarks[..., 1:, :] = np.nan
+    labels.density[:] = -1
+    counts = {str(task): count_labels(data.everyone, rows, task) for task in Task}
+    learnt = learnt_outputs(counts)
+    assert learnt["breast_density"] is False
+    assert learnt["breast_percent"] is True
+    assert learnt["landmarks"] == {n: n is Landmark.NIPPLE for n in Landmark}
+    silent = {name for name, taught in learnt["criteria"].items() if not taught}
+    assert {Criterion.BLURRED, Criterion.SYMMETRIC} <= silent
+    for name in set(Criterion) - silent:
+        assert counts["quality"]["criteria"][name][0] > 0
