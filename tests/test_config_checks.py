@@ -155,6 +155,11 @@ def test_value_out_of_range_is_refused(
             "tasks.cancer.learn: every task is off; turn one on",
         ),
         (
+            "train",
+            {"tasks.density.learn": True, "tasks.density.weight": 0},
+            "tasks.density.weight: 0 teaches the task nothing; set learn=false instead",
+        ),
+        (
             "index",
             {"executor": Executor.dask},
             "scheduler: executor=dask needs scheduler=ADDRESS or slurm.jobs=NUMBER",

@@ -12,10 +12,9 @@ from pydicom.dataset import Dataset
 
 from mim.data.cache import Cache
 from mim.data.exams import Exams
-from mim.data.landmarks import keep_inside, stored_to_shares
 from mim.dicom.pixels import StoredImage
 from mim.errors import InputError
-from mim.image.landmarks import shares_to_stored
+from mim.image.landmarks import keep_inside, shares_to_stored, stored_to_shares
 from mim.image.phantom import phantom
 from mim.image.recipe import Prepared, prepare_stored
 from mim.image.settings import RecipeSettings

@@ -260,6 +260,12 @@ def test_exams_that_cannot_be_scored_have_a_reason(bundle, programme, tmp_path):
     assert "no Study Instance UID" in left_out[1]["detail"]
 
 
+def test_a_folder_without_an_exam_is_a_problem(bundle, tmp_path):
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "letter.txt").write_text("dear colleague")
+    assert predict(bundle, tmp_path / "source", tmp_path / "out", None) == 1
+
+
 def test_the_example_of_plain_onnx_runtime_works(bundle):
     page = (Path(__file__).parent.parent / "docs" / "bundle.md").read_text()
     [example] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)

@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from mim.cohort.settings import PriorSettings, StandInSettings
-from mim.data.landmarks import stored_to_shares
 from mim.deploy.bundle import Bundle
 from mim.deploy.exams import Assembled, Exam
 from mim.deploy.quality import image_rows, mark_landmarks
 from mim.deploy.scored import exam_row
 from mim.dicom.pixels import StoredImage
-from mim.image.landmarks import shares_to_stored
+from mim.image.landmarks import shares_to_stored, stored_to_shares
 from mim.image.phantom import phantom
 from mim.image.recipe import Prepared, prepare_stored
 from mim.image.settings import RecipeSettings

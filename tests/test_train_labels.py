@@ -68,7 +68,7 @@ def test_a_criterion_with_one_answer_only_is_not_learnt(data):
     labels.landmarks[..., 1:, :] = np.nan
     labels.density[:] = -1
     counts = {str(task): count_labels(data.everyone, rows, task) for task in Task}
-    learnt = learnt_outputs(counts)
+    learnt = learnt_outputs(counts, TASKS)
     assert learnt["breast_density"] is False
     assert learnt["breast_percent"] is True
     assert learnt["landmarks"] == {n: n is Landmark.NIPPLE for n in Landmark}
@@ -76,3 +76,16 @@ def test_a_criterion_with_one_answer_only_is_not_learnt(data):
     assert {Criterion.BLURRED, Criterion.SYMMETRIC} <= silent
     for name in set(Criterion) - silent:
         assert counts["quality"]["criteria"][name][0] > 0
+
+
+def test_what_weighs_nothing_is_not_learnt(data):
+    rows = data.training.rows
+    counts = {str(task): count_labels(data.everyone, rows, task) for task in Task}
+    tasks = TaskSettings(
+        density=DensitySettings(learn=True, percent_weight=0),
+        quality=QualitySettings(learn=True, landmark_weight=0),
+    )
+    learnt = learnt_outputs(counts, tasks)
+    assert learnt["breast_density"] is True
+    assert learnt["breast_percent"] is False
+    assert not any(learnt["landmarks"].values())

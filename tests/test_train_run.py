@@ -26,6 +26,7 @@ from mim.export.bundle import write_bundle
 from mim.model.settings import EncoderSettings, Fuse, FusionSettings, ModelSettings, TaskSettings
 from mim.schemas.scores import OF_TASK, SCORES
 from mim.schemas.table import read_table
+from mim.train.card import RunCard, check_free
 from mim.train.checkpoints import read_checkpoint
 from mim.train.run import fit, load_task, score
 from mim.train.settings import Accelerator, Optimizer, Precision, TrainSettings, WandbMode
@@ -104,16 +105,32 @@ def test_a_run_folder_of_other_settings_is_refused(run, cohort, cache):
         fit(cohort, cache, run, DATA, CANCER, MODEL, training(seed=2))
 
 
-def test_a_folder_of_another_command_is_refused(index, cohort, cache):
-    before = (index / "attrition.parquet").read_bytes()
-    with pytest.raises(InputError, match="holds tables of another command"):
-        fit(cohort, cache, index, DATA, CANCER, MODEL, training())
-    assert (index / "attrition.parquet").read_bytes() == before
+def test_a_run_goes_on_with_more_workers(run, cohort, cache):
+    """The fixture's run is done, so nothing is trained."""
+    before = (run / "checkpoints" / "last.ckpt").read_bytes()
+    card = RunCard.read(run)
+    card.settings["data"] |= {"workers": 2, "ahead": 5}
+    check_free(run, card)
+    card.settings["data"]["batch_size"] += 1
+    with pytest.raises(InputError, match=r"holds a run with other data\.batch_size;"):
+        check_free(run, card)
+    assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
+
+
+def test_folders_of_other_commands_are_refused(index, bundle, cohort, cache):
+    for folder, name in ((index, "attrition.parquet"), (bundle, "bundle.json")):
+        before = (folder / name).read_bytes()
+        with pytest.raises(InputError, match="holds files of another command"):
+            fit(cohort, cache, folder, DATA, CANCER, MODEL, training())
+        assert (folder / name).read_bytes() == before
 
 
 def test_an_encoder_that_does_not_exist_takes_no_folder(cohort, cache, tmp_path):
     model = ModelSettings(encoder=EncoderSettings(name="lcnet_03"))
     with pytest.raises(InputError, match=r"model\.encoder\.name: .* near it: lcnet_035"):
+        fit(cohort, cache, tmp_path / "run", DATA, CANCER, model, training())
+    model = ModelSettings(encoder=EncoderSettings(name="resnet18.nope"))
+    with pytest.raises(InputError, match=r"no weights 'resnet18\.nope'; it has resnet18\.a1_in1k"):
         fit(cohort, cache, tmp_path / "run", DATA, CANCER, model, training())
     assert not (tmp_path / "run").exists()
 

@@ -233,6 +233,13 @@ def _relations(settings: object) -> Iterator[tuple[str, str]]:
             yield "cases_per_batch", f"expected at most batch_size {size}, got {cases}"
         case FusionSettings() | EncoderSettings() | TaskSettings():
             yield from _model_relations(settings)
+        case (
+            CancerSettings(learn=True, weight=0)
+            | RiskSettings(learn=True, weight=0)
+            | DensitySettings(learn=True, weight=0)
+            | QualitySettings(learn=True, weight=0)
+        ):
+            yield "weight", "0 teaches the task nothing; set learn=false instead"
         case WorkersSettings(executor=Executor.dask, scheduler=None, slurm=SlurmSettings(jobs=0)):
             yield "scheduler", "executor=dask needs scheduler=ADDRESS or slurm.jobs=NUMBER"
         case WorkersSettings(executor=Executor.local, scheduler=str()):

@@ -12,10 +12,10 @@ from torch import Tensor
 from mim.data.augment import Changes, change_image, draw_changes, draw_swap, move_landmarks
 from mim.data.cache import Cache
 from mim.data.exams import ExamLabels, Exams
-from mim.data.landmarks import keep_inside
 from mim.data.sampler import Draw
 from mim.data.settings import AugmentSettings, Place
 from mim.image.alignment import align_prior
+from mim.image.landmarks import keep_inside
 from mim.vocab import BREASTS, SCREENING_VIEWS, VIEW_SLOTS
 
 Images = NDArray[np.uint16]

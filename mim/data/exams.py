@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mim.data.cache import Cache
-from mim.data.landmarks import keep_inside, stored_to_shares
 from mim.errors import InputError
+from mim.image.landmarks import keep_inside, stored_to_shares
 from mim.image.settings import RecipeSettings
 from mim.schemas.cohort import DENSITY, EXAMS, IMAGES, QUALITY, SIDES
 from mim.schemas.table import read_table
@@ -33,7 +33,7 @@ Rows = NDArray[np.int64]
 class ExamLabels(NamedTuple):
     """What is known of exams, as ``mim.data.dataset.Labels`` has it; NaN, or -1 in ``density``, where not.
 
-    Landmarks are places before augmentation; see ``mim.data.landmarks``.
+    Landmarks are places before augmentation; see ``mim.image.landmarks``.
     """
 
     cancer: Floats

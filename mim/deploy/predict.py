@@ -34,6 +34,8 @@ NO_STUDY = "no Study Instance UID, so it belongs to no exam; overrides can name 
 def predict(bundle: Path, source: Path, out: Path, overrides: Path | None) -> int:
     """Score the exams below ``source``; returns how many exams or files could not be used.
 
+    A folder without any exam counts as one.
+
     Older exams of a woman in the folder serve as priors, and are scored themselves. Studies that
     repeat one of the same examination are scored with it. A file that belongs to no exam counts
     where somebody should look into it (``mim.dicom.rows.PROBLEMS``), or where only its study is not
@@ -71,7 +73,7 @@ def predict(bundle: Path, source: Path, out: Path, overrides: Path | None) -> in
         f"{len(found)} exams, {len(found) - unscored} scored; {len(rows) - len(found)} studies "
         f"that repeat another; {len(of_no_exam)} files of no exam"
     )
-    return lost + unscored
+    return lost + unscored or int(not found)
 
 
 def _write(bundle: Bundle, rows: pa.Table, left_out: list[Row], out: Path) -> None:

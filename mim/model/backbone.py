@@ -176,6 +176,11 @@ def _make(settings: EncoderSettings, key: str) -> tuple[nn.Module, list[str]]:
     if not timm.is_model(name):
         near = ", ".join(get_close_matches(name, timm.list_models()))
         raise InputError(f"{key}: timm has no model '{name}'; near it: {near or 'none'}")
+    base, tagged, _ = name.partition(".")
+    if tagged and name not in (known := timm.list_models(f"{base}.*", pretrained=True)):
+        raise InputError(
+            f"{key}: timm has no weights '{name}'; it has {', '.join(known) or 'none'}"
+        )
     if settings.pretrained and settings.weights is not None:
         raise InputError("model.encoder: has both weights and pretrained; choose one")
     try:

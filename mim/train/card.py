@@ -18,12 +18,19 @@ from mim.errors import InputError
 from mim.model.settings import ModelSettings, TaskSettings
 from mim.schemas.cohort import read_about
 from mim.schemas.learnt import Learnt
+from mim.schemas.saved_settings import read_settings
 from mim.schemas.table import read_json, write_json
 from mim.train.checkpoints import BEST, LAST, read_checkpoint
 from mim.train.labels import count_labels, learnt_outputs
 from mim.train.settings import TrainSettings
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "timm", "numpy", "opencv-python-headless")
+
+OF_OTHERS = ("attrition.parquet", "bundle.json", "metrics.json", "predictions.json")
+"""Files of other commands' folders."""
+
+CHANGES_NOTHING = ("workers", "ahead")
+"""Settings of the loader with which a run may go on whatever they were."""
 
 
 @dataclass
@@ -65,7 +72,8 @@ class RunCard:
     @property
     def learnt(self) -> Learnt:
         """Which outputs the training exams taught."""
-        return learnt_outputs(self.training["labels"])
+        tasks = read_settings(TaskSettings, self.settings["tasks"])
+        return learnt_outputs(self.training["labels"], tasks)
 
     def best_weights(self, run: Path) -> Mapping[str, Tensor]:
         """Weights of the best checkpoint."""
@@ -130,12 +138,17 @@ def check_free(out: Path, card: RunCard) -> None:
     A run without a checkpoint is none.
 
     The same settings with other code go on: what changed may not matter, and ``run.json`` says it.
+    So do those of the loader that change when a batch comes and not what is in it.
     """
-    if (out / "attrition.parquet").exists() and not (out / "run.json").exists():
-        raise InputError(f"{out}: holds tables of another command; choose another out")
-    if not ((out / "run.json").exists() and (out / "checkpoints" / LAST).exists()):
+    if not (out / "run.json").exists():
+        if any((out / name).exists() for name in OF_OTHERS):
+            raise InputError(f"{out}: holds files of another command; choose another out")
+        return
+    if not (out / "checkpoints" / LAST).exists():
         return
     found = asdict(RunCard.read(out)) | {"code": card.code}
+    same = {name: card.settings["data"][name] for name in CHANGES_NOTHING}
+    found["settings"]["data"] |= same
     if differing := list(_differing(found, asdict(card))):
         raise InputError(
             f"{out}: holds a run with other {', '.join(differing)}; choose another out"

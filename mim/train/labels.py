@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mim.data.exams import Exams
 from mim.data.known import seen_breasts
+from mim.model.settings import TaskSettings
 from mim.schemas.learnt import Learnt
 from mim.vocab import Criterion, Landmark, Task
 
@@ -47,20 +48,23 @@ def count_labels(exams: Exams, rows: NDArray[np.int64], task: Task) -> dict[str,
             }
 
 
-def learnt_outputs(labels: Mapping[str, Counts]) -> Learnt:
+def learnt_outputs(labels: Mapping[str, Counts], tasks: TaskSettings) -> Learnt:
     """Which outputs the labels taught.
 
-    A criterion that all images fulfilled, or none, was not: a model can only repeat it.
+    A criterion that all images fulfilled, or none, was not: a model can only repeat it. Nor was what
+    weighed nothing in its task's loss.
 
     Args:
         labels: counts by task.
+        tasks: how the tasks were learnt.
     """
     learnt: dict[str, bool | dict[str, bool]] = {}
     if density := labels.get(Task.DENSITY):
         learnt["breast_density"] = density["breasts"] > 0
-        learnt["breast_percent"] = density["percent"] > 0
+        learnt["breast_percent"] = density["percent"] > 0 < tasks.density.percent_weight
     if quality := labels.get(Task.QUALITY):
-        learnt["landmarks"] = {name: count > 0 for name, count in quality["landmarks"].items()}
+        weight = tasks.quality.landmark_weight
+        learnt["landmarks"] = {n: count > 0 < weight for n, count in quality["landmarks"].items()}
         for output in ("landmarks_visible", "criteria"):
             learnt[output] = {name: min(counts) > 0 for name, counts in quality[output].items()}
     return learnt
