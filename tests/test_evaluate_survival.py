@@ -147,6 +147,6 @@ def test_an_exams_risk_and_end_are_those_of_either_breast() -> None:
             ("h", "R", [0.0, 0.0], 1.2, 1.2),
         )
     )
-    np.testing.assert_allclose(exams.risk, [[0.55, 0.6], [0.1, 0.4], [0, 0]])
+    np.testing.assert_allclose(exams.risk, [[0.6, 0.7], [0.1, 0.4], [0, 0]])
     assert exams.followed.end.tolist() == [0.5, 1.5, 1.0]
     assert exams.followed.cancer.tolist() == [True, False, False]

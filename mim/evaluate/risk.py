@@ -17,7 +17,8 @@ class Risks:
     """Breasts or exams with a risk and a known follow-up, sorted by woman and exam.
 
     Attributes:
-        unit: "breasts" or "exams"; an exam's risk is that of a cancer in either breast seen.
+        unit: "breasts" or "exams"; an exam's risk is the sum of its breasts', at most 1,
+            as in ``mim.model.risk``.
         woman: ``[row]``, a number for each woman.
         maker: ``[row]``, values of ``Maker``.
         risk: ``[row, year]``, probability of a cancer within 1, 2, ... years.
@@ -85,7 +86,7 @@ def _exams(breasts: Risks, exam: npt.NDArray[np.object_]) -> Risks:
         "exams",
         breasts.woman[first],
         breasts.maker[first],
-        1 - np.multiply.reduceat(1 - breasts.risk, first, axis=0),
+        np.minimum(np.add.reduceat(breasts.risk, first, axis=0), 1.0),
         Followed(end, np.logical_or.reduceat(ending, first)),
     )
 

@@ -33,7 +33,8 @@ def risk_section(table: pa.Table, settings: EvaluateSettings) -> Section:
         words=(
             "The C-index is the chance that of two breasts the one whose cancer comes earlier has the "
             "higher risk. Rows are ranked by their risk within the last year modelled; pairs are "
-            "weighted for what follow-up cannot see (Uno 2011). An exam's risk is that of either breast.",
+            "weighted for what follow-up cannot see (Uno 2011). An exam's risk is the "
+            "sum of its breasts', at most 1.",
             "Expected is the mean risk, observed the share with a cancer by Kaplan-Meier; their ratio "
             "is 1 where risks are as high as what comes.",
         ),

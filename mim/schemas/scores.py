@@ -64,7 +64,7 @@ RISK_SCORES = Schema(
         _PRIORS,
     ),
 )
-"""The woman's risk follows from her breasts': 1 - (1 - left) (1 - right)."""
+"""The woman's risk follows from her breasts': their sum, at most 1."""
 
 DENSITY_SCORES = Schema(
     "density scores",
