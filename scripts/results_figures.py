@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from sksurv.metrics import concordance_index_ipcw
+from sksurv.util import Surv
 
 from mim.evaluate.bootstrap import resample_women
 from mim.evaluate.metrics import auc_statistic
 from mim.evaluate.quality import positioned
-from mim.schemas.scores import DENSITY_SCORES, QUALITY_SCORES, SCORES
+from mim.evaluate.risk import risks
+from mim.schemas.scores import DENSITY_SCORES, QUALITY_SCORES, RISK_SCORES, SCORES
 from mim.schemas.table import read_table
 from mim.vocab import Landmark, Split, Task
 
@@ -43,6 +46,7 @@ def measure(out: Path, runs: Sequence[str]) -> dict[str, Any]:
     return {
         "reports": {name: report.to_dicts() for name, report in reports.items()},
         "baselines": baselines(folder),
+        "peer": c_index_of_peer(folder),
         "pairs": [compared(out, *pair) for pair in PAIRS],
     }
 
@@ -73,6 +77,13 @@ def baselines(run: Path) -> dict[str, float]:
             off[here] = distance * after.spacing_mm[here]
         said[f"{landmark} mm at its median place"] = float(np.nanmedian(off))
     return said
+
+
+def c_index_of_peer(run: Path) -> float:
+    """The C-index of the same test breasts by scikit-survival."""
+    found, _ = risks(read_table(scores(run, Task.RISK), RISK_SCORES))
+    truth = Surv.from_arrays(found.followed.cancer, found.followed.end)
+    return float(concordance_index_ipcw(truth, truth, found.last)[0])
 
 
 def compared(out: Path, one: str, other: str, with_prior: bool) -> dict[str, Any]:
@@ -107,23 +118,36 @@ def compared(out: Path, one: str, other: str, with_prior: bool) -> dict[str, Any
     }
 
 
-def page(facts: dict[str, Any]) -> str:
-    """docs/results.md."""
+def page(facts: dict[str, Any], remarks: str) -> str:
+    """docs/results.md.
+
+    Args:
+        facts: everything measured.
+        remarks: the chapter that a person wrote about it.
+    """
     found = facts["figures"]
+    programmes = facts["programmes"].items()
+    runs = facts["runs"].items()
     lines = [
         "# What the tasks learn on made-up data",
         "",
         "> Made-up programmes show that a mechanism works. No figure here says anything about women.",
         "",
-        "Made by `scripts/results.py`; nothing was typed in by hand but the last chapter, which is",
-        f"`docs/results-remarks.md`. {facts['machine']}. Intervals are 95 %, by {RESAMPLES} resamples of",
-        "women (seed 1). Test women only; they took no part in training or in choosing a checkpoint.",
+        "`scripts/results.py out=FOLDER` makes this page, all but its last chapter. Made on",
+        f"{facts['machine']}. Intervals are 95 %, by {RESAMPLES} resamples of women (seed 1). Figures",
+        "are of test women only, who took no part in training or in choosing a checkpoint.",
         "",
-        "## The tasks against trivial baselines",
+        "## The tasks against who does not look",
+        "",
+        "All four tasks in one run, `all tasks`. *Without looking*: chance, the validation women's",
+        "median percent density, or the median place of a landmark on the same view.",
         "",
         "| figure | value | without looking | n | of them cases | women |",
         "|---|---|---|--:|--:|--:|",
         *task_rows(found),
+        "",
+        f"scikit-survival's C-index of the same breasts is {found['peer']:.12f}, mim's",
+        f"{c_index(found):.12f}.",
         "",
         "## Pairs of runs on the same breasts",
         "",
@@ -135,57 +159,69 @@ def page(facts: dict[str, Any]) -> str:
         "",
         "| programme | keys of `mim synth` and `mim cohort` |",
         "|---|---|",
-        *(
-            f"| {name} | `{' '.join((*p['synth'], *p['cohort']))}` |"
-            for name, p in facts["programmes"].items()
-        ),
+        *(f"| {name} | `{' '.join((*p['synth'], *p['cohort']))}` |" for name, p in programmes),
         "",
-        "| run | programme | seeds | view | keys of `mim train` |",
-        "|---|---|---|---|---|",
+        "| run | programme | views | keys of `mim train`, beside its seed |",
+        "|---|---|---|---|",
         *(
-            f"| {name} | {r['programme']} | {', '.join(map(str, r['seeds']))} | "
-            f"{r['only_view'] or 'all'} | `{' '.join(r['keys'])}` |"
-            for name, r in facts["runs"].items()
+            f"| {name} | {r['programme']} | {r['only_view'] or 'all'} | `{' '.join(r['keys'])}` |"
+            for name, r in runs
         ),
         "",
         "| step | seconds |",
         "|---|--:|",
         *(f"| {name} | {taken:.0f} |" for name, taken in facts["seconds"].items()),
         "",
+        remarks,
     ]
     return "\n".join(lines)
 
 
 def task_rows(found: dict[str, Any]) -> list[str]:
-    """One row for each main figure of the run with all tasks."""
-    wanted = {
-        ("cancer", "auc", "breasts", None): "0.500",
-        ("risk", "c_index", "breasts", None): "0.500",
-        ("risk", "c_index", "exams", None): "0.500",
-        ("density", "kappa_linear", "breasts", None): "0.000",
-        ("density", "kappa_quadratic", "breasts", None): "0.000",
-        ("density", "auc", "breasts", None): "0.500",
-        ("density", "percent_error", "breasts", None): "percent error of the median",
-        **{
-            ("quality", "distance_mm", "images", str(name)): f"{name} mm at its median place"
-            for name in Landmark
-        },
-    }
+    """One row for each main figure of the run with all tasks, beside that of who does not look."""
     rows = []
     for row in found["reports"]["all tasks"]:
-        key = (row["task"], row["name"], row["unit"], row["of"])
-        is_risk = row["task"] == "risk" and row["name"] == "expected_over_observed"
-        is_criterion = row["task"] == "quality" and row["name"] == "criterion_auc"
-        if key in wanted or is_risk or is_criterion:
-            plain = wanted.get(key, "1.000" if is_risk else "0.500")
-            plain = f"{found['baselines'][plain]:.2f}" if plain in found["baselines"] else plain
-            of = f" {row['of']}" if row["of"] else ""
-            cases = "" if row["cases"] is None else row["cases"]
-            rows.append(
-                f"| {row['task']} {row['name']}{of}, {row['unit']} | {interval(row)} | {plain} | "
-                f"{row['n']} | {cases} | {row['women']} |"
-            )
+        if (plain := without_looking(row)) is None:
+            continue
+        if plain in found["baselines"]:
+            plain = f"{found['baselines'][plain]:.3f}"
+        words = [row["task"], row["name"], f"of {row['of']}" if row["of"] else "", row["unit"]]
+        named = " ".join(word for word in words if word).replace("_", " ")
+        cases = "" if row["cases"] is None else row["cases"]
+        rows.append(
+            f"| {named} | {interval(row)} | {plain} | {row['n']} | {cases} | {row['women']} |"
+        )
     return rows
+
+
+PLAIN = {
+    ("cancer", "auc"): "0.500",
+    ("risk", "c_index"): "0.500",
+    ("risk", "expected_over_observed"): "",
+    ("density", "kappa_linear"): "0.000",
+    ("density", "kappa_quadratic"): "0.000",
+    ("density", "auc"): "0.500",
+    ("density", "percent_error"): "percent error of the median",
+    ("quality", "auc"): "0.500",
+    ("quality", "grade_kappa"): "0.000",
+}
+"""What who does not look reaches, or the name of one of ``baselines``."""
+
+
+def without_looking(row: dict[str, Any]) -> str | None:
+    """What who does not look reaches in a figure; None for figures that are not shown."""
+    key = (row["task"], row["name"])
+    if key == ("quality", "median_mm"):
+        return f"{row['of']} mm at its median place"
+    if not row["n"] or row["selection_rate"] is not None:
+        return None
+    return PLAIN.get(key)
+
+
+def c_index(found: dict[str, Any]) -> float:
+    """The C-index of breasts in the report."""
+    rows = found["reports"]["all tasks"]
+    return next(r["value"] for r in rows if (r["name"], r["unit"]) == ("c_index", "breasts"))
 
 
 def pair_row(pair: dict[str, Any]) -> str:
