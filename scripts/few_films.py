@@ -20,7 +20,10 @@ import polars as pl
 
 from mim.evaluate.bootstrap import Estimate, bootstrap_by_woman
 from mim.evaluate.metrics import auc, auc_statistic
+from mim.evaluate.settings import EvaluateSettings
 from mim.schemas.table import write_json
+from mim.train.scores import score_path
+from mim.vocab import Split, Task
 
 FOLDS = range(1, 6)
 AT_ONCE = 2
@@ -80,7 +83,7 @@ def one_fold(out: Path, fold: int, weights: str, more: list[str]) -> None:
 
 def score_table(out: Path, fold: int) -> Path:
     """Where the test films' scores of a fold stand."""
-    return out / f"run-{fold}" / "scores" / "test-density.parquet"
+    return score_path(out / f"run-{fold}", Split.TEST, Task.DENSITY)
 
 
 def measure(tables: Iterable[Path]) -> dict[str, object]:
@@ -117,7 +120,7 @@ def area(films: pl.DataFrame, denser: str) -> Estimate:
     dense = is_dense(films, denser)
     statistic = auc_statistic(films["score"].to_numpy(), dense)
     women = films["woman"].to_numpy()
-    return bootstrap_by_woman(statistic, women, [dense], resamples=2000, seed=1)[0]
+    return bootstrap_by_woman(statistic, women, [dense], **asdict(EvaluateSettings()))[0]
 
 
 def mim(*words: str) -> None:

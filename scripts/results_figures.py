@@ -13,36 +13,38 @@ from mim.evaluate.bootstrap import resample_women
 from mim.evaluate.metrics import auc_statistic
 from mim.evaluate.quality import positioned
 from mim.evaluate.risk import risks
+from mim.evaluate.settings import EvaluateSettings
 from mim.schemas.scores import DENSITY_SCORES, QUALITY_SCORES, RISK_SCORES, SCORES
 from mim.schemas.table import read_table
+from mim.train.scores import score_path
 from mim.vocab import Landmark, Split, Task
 
-RESAMPLES = 2000
-SEED = 1
+BOOTSTRAP = EvaluateSettings()
 BREAST = ["exam", "breast"]
 
 PAIRS = (
     ("priors", "no priors", True),
-    ("aligned priors", "priors", True),
+    ("change maps", "priors", True),
+    ("change maps, priors aligned", "change maps", True),
     ("four views", "one view", False),
 )
 """Runs that are compared on the same breasts, and whether only exams with a prior count."""
 
 
-def run_folder(out: Path, name: str, seed: int) -> Path:
+def run_folder(out: Path, name: str) -> Path:
     """Where a run lies."""
-    return out / f"run {name} {seed}"
+    return out / f"run {name} 1"
 
 
 def measure(out: Path, runs: Sequence[str]) -> dict[str, Any]:
     """All figures, each with its interval over women where it has one."""
     reports = {
-        name: pl.read_parquet(f"{run_folder(out, name, 1)}-report/metrics.parquet").filter(
+        name: pl.read_parquet(f"{run_folder(out, name)}-report/metrics.parquet").filter(
             pl.col("maker") == "all"
         )
         for name in runs
     }
-    folder = run_folder(out, "all tasks", 1)
+    folder = run_folder(out, "all tasks")
     return {
         "reports": {name: report.to_dicts() for name, report in reports.items()},
         "baselines": baselines(folder),
@@ -51,21 +53,18 @@ def measure(out: Path, runs: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def scores(run: Path, task: Task, split: Split = Split.TEST) -> Path:
-    """A score table of a run."""
-    return run / "scores" / f"{split}-{task}.parquet"
-
-
 def baselines(run: Path) -> dict[str, float]:
     """What somebody says who knows the validation exams' averages and looks at no image."""
     learnt, asked = (
-        pl.DataFrame(pl.from_arrow(read_table(scores(run, Task.DENSITY, split), DENSITY_SCORES)))
+        pl.DataFrame(
+            pl.from_arrow(read_table(score_path(run, split, Task.DENSITY), DENSITY_SCORES))
+        )
         for split in (Split.VALIDATION, Split.TEST)
     )
     median = learnt["percent_known"].median()
     said = {"percent error of the median": float((asked["percent_known"] - median).abs().mean())}
     before, after = (
-        positioned(read_table(scores(run, Task.QUALITY, split), QUALITY_SCORES))
+        positioned(read_table(score_path(run, split, Task.QUALITY), QUALITY_SCORES))
         for split in (Split.VALIDATION, Split.TEST)
     )
     for number, landmark in enumerate(Landmark):
@@ -81,7 +80,7 @@ def baselines(run: Path) -> dict[str, float]:
 
 def c_index_of_peer(run: Path) -> float:
     """The C-index of the same test breasts by scikit-survival."""
-    found, _ = risks(read_table(scores(run, Task.RISK), RISK_SCORES))
+    found, _ = risks(read_table(score_path(run, Split.TEST, Task.RISK), RISK_SCORES))
     truth = Surv.from_arrays(found.followed.cancer, found.followed.end)
     return float(concordance_index_ipcw(truth, truth, found.last)[0])
 
@@ -89,7 +88,11 @@ def c_index_of_peer(run: Path) -> float:
 def compared(out: Path, one: str, other: str, with_prior: bool) -> dict[str, Any]:
     """Breast-level AUC of two runs on the same breasts, and their difference, paired by woman."""
     tables = [
-        pl.DataFrame(pl.from_arrow(read_table(scores(run_folder(out, n, 1), Task.CANCER), SCORES)))
+        pl.DataFrame(
+            pl.from_arrow(
+                read_table(score_path(run_folder(out, n), Split.TEST, Task.CANCER), SCORES)
+            )
+        )
         for n in (one, other)
     ]
     rows = tables[0].join(tables[1].select(*BREAST, other="score"), on=BREAST)
@@ -103,7 +106,9 @@ def compared(out: Path, one: str, other: str, with_prior: bool) -> dict[str, Any
         first, second = (statistic(weights)[0] for statistic in each)
         return np.array([first, second, first - second])
 
-    found = resample_women(both, rows["woman"].to_numpy(), resamples=RESAMPLES, seed=SEED)
+    found = resample_women(
+        both, rows["woman"].to_numpy(), resamples=BOOTSTRAP.resamples, seed=BOOTSTRAP.seed
+    )
     low, high = np.nanquantile(found.drawn, [0.025, 0.975], axis=0)
     return {
         "runs": [one, other],
@@ -134,7 +139,7 @@ def page(facts: dict[str, Any], remarks: str) -> str:
         "> Made-up programmes show that a mechanism works. No figure here says anything about women.",
         "",
         "`scripts/results.py out=FOLDER` makes this page, all but its last chapter. Made on",
-        f"{facts['machine']}. Intervals are 95 %, by {RESAMPLES} resamples of women (seed 1). Figures",
+        f"{facts['machine']}. Intervals are 95 %, by {BOOTSTRAP.resamples} resamples of women (seed {BOOTSTRAP.seed}). Figures",
         "are of test women only, who took no part in training or in choosing a checkpoint.",
         "",
         "## The tasks against who does not look",
@@ -157,11 +162,13 @@ def page(facts: dict[str, Any], remarks: str) -> str:
         "",
         "## What was run",
         "",
-        "| programme | keys of `mim synth` and `mim cohort` |",
+        "| programme | keys of `mim synth` |",
         "|---|---|",
-        *(f"| {name} | `{' '.join((*p['synth'], *p['cohort']))}` |" for name, p in programmes),
+        *(f"| {name} | `{' '.join(keys)}` |" for name, keys in programmes),
         "",
-        "| run | programme | views | keys of `mim train`, beside its seed |",
+        f"Keys of `mim cohort`: `{' '.join(facts['splits'])}`, of `mim cache`: `{' '.join(facts['size'])}`.",
+        "",
+        "| run | programme | views | keys of `mim train` |",
         "|---|---|---|---|",
         *(
             f"| {name} | {r['programme']} | {r['only_view'] or 'all'} | `{' '.join(r['keys'])}` |"

@@ -67,7 +67,7 @@ def risk(hospital: Hospital, row: dict) -> None:
     exam = hospital.exams[row["exam"]]
     same(exam[f"{SIDES[row['breast']]}_risk"], row["risk"])
     breasts = [np.array(exam[f"{side}_risk"] or 0) for side in SIDES.values()]
-    same(exam["woman_risk"], list(1 - (1 - breasts[0]) * (1 - breasts[1])))
+    same(exam["woman_risk"], list(np.minimum(breasts[0] + breasts[1], 1)))
 
 
 def density(hospital: Hospital, row: dict) -> None:

@@ -9,10 +9,10 @@ from mim.data.datamodule import ExamData
 from mim.data.sampler import Draw
 from mim.data.settings import DataSettings
 from mim.model.exam import ExamModel, ExamScorer
-from mim.model.settings import EncoderSettings, FusionSettings, ModelSettings, TaskSettings
+from mim.model.settings import EncoderSettings, Fuse, FusionSettings, ModelSettings, TaskSettings
 from mim.train.saliency import TARGETS, grad_cam, write_saliency
 from mim.train.scores import score_tables
-from mim.vocab import Split, Task
+from mim.vocab import Criterion, Split, Task
 
 TASKS = TaskSettings()
 TASKS.risk.learn = TASKS.density.learn = TASKS.quality.learn = True
@@ -23,11 +23,13 @@ def exams(cohort, cache) -> ExamData:
     return ExamData(cohort, cache, DataSettings(batch_size=4, workers=0), TASKS, seed=1)
 
 
-def make(tasks: TaskSettings = TASKS, frozen: bool = False) -> ExamModel:
+def make(
+    tasks: TaskSettings = TASKS, frozen: bool = False, kind: Fuse = Fuse.transformer
+) -> ExamModel:
     torch.manual_seed(5)
     settings = ModelSettings(
         encoder=EncoderSettings(name="lcnet_035", frozen=frozen),
-        fusion=FusionSettings(width=16, layers=1, heads=2),
+        fusion=FusionSettings(kind=kind, width=16, layers=1, heads=2),
     )
     return ExamModel(settings, tasks).eval()
 
@@ -55,7 +57,7 @@ def slopes(net: ExamModel, images, present, months, step: float) -> tuple[torch.
             )
         before.remove()
         after.remove()
-        ways.append(TARGETS[Task.CANCER](said).double())
+        ways.append(TARGETS[Task.CANCER](said, present[:, 0]).double())
     return (ways[0] - ways[1]) / (2 * step), seen[0].double()
 
 
@@ -77,12 +79,27 @@ def test_channels_weigh_as_much_as_the_score_rises_with_them(frozen, exams):
     assert not found[0, [0, 2, 3]].any(), "views that are absent show nothing"
 
 
+@pytest.mark.parametrize("kind", list(Fuse))
+def test_an_absent_breast_is_not_explained(kind, exams):
+    """Its log-odds are those of nothing seen, and may be the higher ones."""
+    net = make(TaskSettings(), kind=kind)
+    net.encoder.backbone.register_forward_hook(lambda _m, _i, f: (f[0] / f[0].std(), f[1]))
+    batch = exams.dataset(Split.VALIDATION)[[Draw(0, 0)]]
+    left = torch.zeros_like(batch.present)
+    left[:, 0, :2] = batch.present[:, 0, :2]
+    batch = batch._replace(present=left)
+    found = grad_cam(net, batch, TARGETS[Task.CANCER])
+    wanted = grad_cam(net, batch, lambda said, _: said.cancer.breast[:, 0])
+    assert found[0, :2].any()
+    assert torch.equal(found, wanted)
+
+
 def test_the_model_is_left_as_it_was(exams):
     net = make().train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     grad_cam(net, exams.dataset(Split.VALIDATION)[[Draw(0, 0)]], TARGETS[Task.RISK])
     assert net.training
-    assert all(parameter.grad is None for parameter in net.parameters())
+    assert all(weight.grad is None and weight.requires_grad for weight in net.parameters())
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
@@ -98,3 +115,12 @@ def test_a_picture_shows_the_exams_that_score_highest(task, exams, tmp_path):
     assert colourful.mean() > 0.01
     write_saliency(net, exams, task, tables[task].slice(0, 0), tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
+
+
+def test_what_was_not_learnt_is_not_explained(exams, tmp_path):
+    net = make()
+    silent = {"breast_density": False, "criteria": dict.fromkeys(Criterion, False)}
+    tables = score_tables(ExamScorer(net), exams, Split.VALIDATION, silent)
+    for task in (Task.DENSITY, Task.QUALITY):
+        write_saliency(net, exams, task, tables[task], tmp_path / "saliency.png")
+        assert not (tmp_path / "saliency.png").exists()

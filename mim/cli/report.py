@@ -3,14 +3,13 @@
 from pathlib import Path
 
 from mim.errors import InputError
-from mim.evaluate.operating import Threshold, selection_thresholds
 from mim.evaluate.report import Summary, write_report
 from mim.evaluate.settings import EvaluateSettings
 from mim.schemas.cohort import ATTRITION
-from mim.schemas.scores import OF_TASK, SCORES
+from mim.schemas.scores import OF_TASK
 from mim.schemas.table import read_table
 from mim.train.card import RunCard
-from mim.train.run import score
+from mim.train.run import score, validation_thresholds
 from mim.vocab import Split, Task
 
 
@@ -34,14 +33,5 @@ def report_run(run: Path, out: Path, settings: EvaluateSettings) -> Summary:
         note=RunCard.read(run).note,
         attrition=read_table(attrition, ATTRITION) if attrition.is_file() else None,
         contact_sheet=sheet if sheet.is_file() else None,
-        thresholds=_thresholds(run) if Task.CANCER in tables else [],
+        thresholds=validation_thresholds(run) if Task.CANCER in tables else [],
     )
-
-
-def _thresholds(run: Path) -> list[Threshold]:
-    """Those of the validation women; none where there are none."""
-    validation = run / "scores" / f"{Split.VALIDATION}-{Task.CANCER}.parquet"
-    if not validation.is_file():
-        validation = score(run, Split.VALIDATION)[Task.CANCER]
-    validated = read_table(validation, SCORES)
-    return selection_thresholds(validated) if len(validated) else []

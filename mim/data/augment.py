@@ -377,7 +377,7 @@ def _blacked_out(images: Tensor, cutout: Tensor) -> Tensor:
 def augmented_versions(
     image: Image, landmarks: Floats, settings: AugmentSettings, seed: int, count: int
 ) -> tuple[Image, Floats]:
-    """An image and changed versions of it, for people to look at.
+    """An image and versions of it, all changed unless nothing is, for people to look at.
 
     Args:
         image: uint16 [height, width].
@@ -386,7 +386,8 @@ def augmented_versions(
     Returns:
         uint16 [1 + count, height, width] and float32 [1 + count, landmark, 2], the first unchanged.
     """
-    apart = replace(settings, same_for_priors=False, probability=1.0)
+    probability = 1.0 if settings.probability else 0.0
+    apart = replace(settings, same_for_priors=False, probability=probability)
     changes = draw_changes(apart, seed, count, image.shape[0] / image.shape[1])
     versions = np.stack([image] * (1 + count))
     for version, out in enumerate(versions[1:]):

@@ -25,7 +25,6 @@ class ExamData(pl.LightningDataModule):
     within its years. The test split has a loader only for who asks for it by name.
 
     Attributes:
-        tasks: settings of the tasks.
         everyone: the cohort's exams.
         cache: their images.
         priors: settings by which priors were found, ``most`` as many as the model gets.
@@ -42,7 +41,6 @@ class ExamData(pl.LightningDataModule):
         self, cohort: Path, cache: Path, data: DataSettings, tasks: Tasks, seed: int
     ) -> None:
         super().__init__()
-        self.tasks = tasks
         self.cache = Cache(cache)
         self.everyone = Exams(cohort, self.cache)
         settings_of_cohort = read_about(cohort)["settings"]
@@ -72,10 +70,6 @@ class ExamData(pl.LightningDataModule):
     def steps_per_epoch(self) -> int:
         """Batches of this rank in one pass over the training exams."""
         return len(self._sampler)
-
-    def steps_of(self, world: int) -> int:
-        """Batches of each of ``world`` ranks in one pass, also before there are any."""
-        return self._sampler.batches(world)
 
     def dataset(self, split: Split) -> ExamDataset:
         """All exams of a split that have an image, unchanged, whether anything is known of them or not.

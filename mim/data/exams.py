@@ -49,7 +49,7 @@ class ExamLabels(NamedTuple):
 class Exams:
     """The exams of a cohort, with their images, priors and labels.
 
-    Exams none of whose images could be prepared are left out and counted in ``without_image``.
+    Exams none of whose images could be prepared are left out; the cache's attrition counts images.
 
     Attributes:
         table: rows of the cohort's ``EXAMS`` whose exam has an image in the cache, in its order.
@@ -80,7 +80,6 @@ class Exams:
         images, made = (part.filter(pa.array(kept)).combine_chunks() for part in (images, made))
         exam = exam[kept]
         has_image = np.bincount(exam, minlength=len(exams)) > 0
-        self.without_image = len(exams) - int(has_image.sum())
         self.table = exams.filter(pa.array(has_image)).combine_chunks()
         self.image_table = images
         at = (np.cumsum(has_image) - 1)[exam], _slots(images)

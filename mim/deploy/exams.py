@@ -138,12 +138,16 @@ class Assembler:
         self._prepare = lru_cache(maxsize=64)(self._prepare_file)
 
     def assemble(self, exam: Exam) -> Assembled:
-        """One exam and its priors as the model's input, with a reason for each image left out."""
+        """One exam and its priors as the model's input, with a reason for each image left out.
+
+        A prior none of whose images can be used takes no place, as in training.
+        """
         shape = (1, self._times, len(VIEW_SLOTS))
         images = np.zeros((*shape, 1, self._recipe.height, self._recipe.width), np.uint16)
         present, months = np.zeros(shape, bool), np.zeros(shape[:2], np.float32)
         own, left_out = self._images(exam)
-        timeline = [(own, 0.0), *((self._images(prior)[0], gap) for prior, gap in exam.priors)]
+        priors = [(self._images(prior)[0], gap) for prior, gap in exam.priors]
+        timeline = [(own, 0.0), *((images, gap) for images, gap in priors if images)]
         for time, (prepared, gap) in enumerate(timeline):
             months[0, time] = gap
             for slot, image in prepared.items():

@@ -6,16 +6,14 @@ from numpy.typing import NDArray
 
 from mim.deploy.bundle import Outputs
 from mim.deploy.exams import Assembled, Exam
-from mim.image.landmarks import shares_to_stored
+from mim.image.landmarks import shares_to_pixels, shares_to_stored
 from mim.image.settings import RecipeSettings
 from mim.positioning.columns import only_sought, positioning_columns
+from mim.positioning.rules import HALF
 from mim.vocab import VIEW_SLOTS, Criterion, Landmark
 
 Row = dict[str, object]
 Shares = NDArray[np.float64]
-
-HALF = 0.5
-"""A landmark is drawn unless its probability of lying on the image is below this."""
 
 RING = 0.02
 """Radius of a drawn landmark's ring, as a share of the picture's height."""
@@ -31,7 +29,7 @@ def image_rows(
     """
     shares, visible, criteria = _said(assembled, outputs)
     measured = positioning_columns(
-        (shares * (recipe.width, recipe.height) - 0.5)[None],
+        shares_to_pixels(shares, recipe.height, recipe.width)[None],
         visible[None],
         criteria[None],
         _spacing_mm(exam, assembled)[None],
@@ -71,7 +69,8 @@ def mark_landmarks(assembled: Assembled, outputs: Outputs) -> NDArray[np.uint16]
     radius = max(2, round(RING * height))
     thick = max(1, radius // 4)
     shares, visible, _ = _said(assembled, outputs)
-    places = np.nan_to_num(shares * (width, height) - 0.5).round().astype(int).tolist()
+    pixels = shares_to_pixels(shares, height, width)
+    places = np.nan_to_num(pixels).round().astype(int).tolist()
     on_image = ~np.isnan(shares[..., 0]) & ~(visible < HALF)
     for image, points, (nipple, *ends) in zip(images, places, on_image, strict=True):
         if all(ends):

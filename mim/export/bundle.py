@@ -25,18 +25,16 @@ from mim.deploy.bundle import (
     prepared_phantom,
 )
 from mim.errors import InputError
-from mim.evaluate.operating import selection_thresholds
 from mim.export.onnx import OPSET, largest_differences, run_torch, write_onnx
 from mim.export.outputs import CALIBRATION, OUTPUTS, describe_axes, describe_outputs
 from mim.image.settings import RecipeSettings
 from mim.model.exam import ExamModel
 from mim.model.settings import TaskSettings
 from mim.schemas.saved_settings import read_settings
-from mim.schemas.scores import SCORES
-from mim.schemas.table import read_table, write_json
+from mim.schemas.table import write_json
 from mim.train.card import RunCard
-from mim.train.run import load_task
-from mim.vocab import Split, Task
+from mim.train.run import load_task, validation_thresholds
+from mim.vocab import Split
 
 REAL_EXAMS = 4
 
@@ -153,7 +151,7 @@ def _write_about(run: Path, card: RunCard, folder: Path, off: dict[str, float], 
         "outputs": describe_outputs(tasks, card.learnt),
         "axes": describe_axes(tasks),
         "calibration": CALIBRATION,
-        "thresholds": _thresholds(run) if tasks.cancer.learn else [],
+        "thresholds": list(map(asdict, validation_thresholds(run))) if tasks.cancer.learn else [],
         "versions": card.versions | exporters | {"opset": str(OPSET)},
         "parity": {
             "largest_difference": max(off.values()),
@@ -164,10 +162,3 @@ def _write_about(run: Path, card: RunCard, folder: Path, off: dict[str, float], 
         "files": {name: file_checksum(folder / name) for name in LISTED},
     }
     write_json(folder / "bundle.json", about)
-
-
-def _thresholds(run: Path) -> list[dict[str, object]]:
-    """Thresholds of the exam's score; none where the cohort is too small to have validation exams."""
-    path = run / "scores" / f"{Split.VALIDATION}-{Task.CANCER}.parquet"
-    scores = read_table(path, SCORES)
-    return [asdict(threshold) for threshold in selection_thresholds(scores)] if len(scores) else []

@@ -1,5 +1,7 @@
 """Landmarks between the stored image and the model's input, as ``mim.image.recipe`` places them."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,6 +50,12 @@ def stored_to_shares(
     return np.stack(sides, axis=-1).astype(np.float32)
 
 
+def shares_to_pixels(points: NDArray[Any], height: int, width: int) -> NDArray[np.float64]:
+    """Shares of width and height [..., 2] as column and row; 0 is the centre of the first pixel."""
+    pixels: NDArray[np.float64] = points * np.array([width, height], np.float64) - 0.5
+    return pixels
+
+
 def shares_to_stored(
     points: NDArray[np.float64], prepared: Prepared, recipe: RecipeSettings
 ) -> NDArray[np.float64]:
@@ -78,7 +86,7 @@ def shares_to_stored(
 def keep_inside(
     points: NDArray[np.float32], visible: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """NDArray[np.float32] and their visibility, NaN where a point does not lie on the input.
+    """Points and their visibility, NaN where a point does not lie on the input.
 
     A point that a crop or a shift has put outside is unknown, and so is whether it can be seen: the
     nipple is gone, but the pectoral line leaves the image at another place, which nobody marked.

@@ -35,8 +35,8 @@ class CancerHead(nn.Module):
 
     def forward(self, seen: Seen) -> CancerLogits:
         """Log-odds of a batch."""
-        view = self.of_view(seen.views).float()
-        breast = self.of_breast(seen.breasts).float() + mean_over_views(view, seen.present)
+        view = self.of_view(seen.views)
+        breast = self.of_breast(seen.breasts) + mean_over_views(view, seen.present)
         return CancerLogits(breast.squeeze(-1), view.squeeze(-1))
 
 

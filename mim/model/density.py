@@ -40,8 +40,8 @@ class DensityHead(nn.Module):
 
     def forward(self, seen: Seen) -> DensityOutput:
         """Density of a batch's breasts."""
-        of_views = mean_over_views(self.of_view(seen.views).float(), seen.present)
-        scale, percent = (self.of_breast(seen.breasts).float() + of_views).unbind(-1)
+        of_views = mean_over_views(self.of_view(seen.views), seen.present)
+        scale, percent = (self.of_breast(seen.breasts) + of_views).unbind(-1)
         rises = torch.cumsum(functional.softplus(self.steps), dim=0)
         cuts = torch.cat([self.first_cut[None], self.first_cut + rises])
         return DensityOutput(scale[..., None] - cuts, WHOLE * torch.sigmoid(percent))

@@ -86,6 +86,13 @@ class ExamModel(nn.Module):
             months: float [exam, time], months before the exam.
         """
         seen = self._see(images, present, months)
+        if not torch.is_autocast_enabled(images.device.type):
+            return self._say(seen)
+        # Eight bits of log-odds are too few for rare cancers, whose scores lie close together.
+        with torch.autocast(images.device.type, enabled=False):
+            return self._say(seen.whole())
+
+    def _say(self, seen: Seen) -> Outputs:
         said = {task: self.heads[task](seen) if task in self.heads else None for task in Task}
         return Outputs(**{task.value: said[task] for task in Task})
 
@@ -93,7 +100,7 @@ class ExamModel(nn.Module):
         there = torch.nonzero(present.flatten()).squeeze(1)
         # The exporter cannot know that a batch without any image never comes.
         torch._check(there.shape[0] > 0)
-        encoded = self.encoder(images.flatten(0, 2)[there])
+        encoded = self.encoder(_chosen(images.flatten(0, 2), there))
         vectors = self.project(encoded.vectors)
         if self.change is not None:
             vectors = vectors + self.change(encoded.maps, there, present)
@@ -137,6 +144,13 @@ def exam_scores(said: Outputs, present: Tensor) -> tuple[Tensor, ...]:
 def score_names(tasks: TaskSettings) -> tuple[str, ...]:
     """Names of the scores of all tasks that are on, in the order of ``ExamScorer``."""
     return tuple(name for task in tasks.learnt() for name in SCORE_NAMES[task])
+
+
+def _chosen(images: Tensor, there: Tensor) -> Tensor:
+    """Some of the images. Not every device can pick uint16; every one can pick int16."""
+    if images.is_cpu:
+        return images[there]
+    return images.view(torch.int16)[there].view(torch.uint16)
 
 
 def _placed(values: Tensor, there: Tensor, present: Tensor) -> Tensor:

@@ -72,18 +72,18 @@ class QualityHead(nn.Module):
         """Quality of a batch's views."""
         assert seen.fine is not None, "the quality head reads fine maps"
         cells = self.cells(seen.fine.flatten(0, 1)).unflatten(0, seen.present.shape)
-        heat = self.heat(cells.flatten(0, 1)).unflatten(0, seen.present.shape).float()
+        heat = self.heat(cells.flatten(0, 1)).unflatten(0, seen.present.shape)
         points = read_points(heat)
         summary = torch.cat([seen.views, cells.mean(dim=(3, 4)), cells.amax(dim=(3, 4))], dim=-1)
         symmetric = self._symmetric(summary, points.detach(), seen.present)
         criteria = self.criteria(summary)
         judged = torch.cat([criteria[..., :SYMMETRIC], symmetric, criteria[..., SYMMETRIC:]], -1)
-        return QualityOutput(points, self.visible(summary).float(), judged.float(), heat)
+        return QualityOutput(points, self.visible(summary), judged, heat)
 
     def _symmetric(self, summary: Tensor, points: Tensor, present: Tensor) -> Tensor:
         """The same for both views of a pair, since only the size of their difference is seen."""
         tenths = 10.0 * points.flatten(2)
-        compared = torch.cat([summary, tenths.to(summary.dtype)], dim=-1)
+        compared = torch.cat([summary, tenths], dim=-1)
         both = (present & of_other_breast(present)).to(compared.dtype)[..., None]
         difference = (compared - of_other_breast(compared)).abs() * both
         logits: Tensor = self.symmetric(torch.cat([difference, both], dim=-1))

@@ -1,8 +1,8 @@
 """The risk task: the probability of a cancer in each breast within 1, 2, ... years.
 
 Each year has a hazard of its own that is never negative. The cumulative hazard of k years is their
-sum, so the risk 1 - exp(-sum) rises with k by construction, and the woman's hazard is the sum of her
-breasts', as if they fell ill independently.
+sum, so the risk 1 - exp(-sum) rises with k by construction. The woman's risk is the sum of her
+breasts', at most 1.
 
 The head says log-odds x of a cancer within a year for a breast without one at its beginning. The
 hazard is softplus(x) = log(1 + exp(x)), for then 1 - exp(-hazard) = sigmoid(x), and neither the
@@ -34,8 +34,8 @@ class RiskHead(nn.Module):
 
     def forward(self, seen: Seen) -> Tensor:
         """Log-odds of a cancer in each year, none having come before [exam, breast, year]."""
-        of_views = mean_over_views(self.of_view(seen.views).float(), seen.present)
-        logits: Tensor = self.of_breast(seen.breasts).float() + of_views
+        of_views = mean_over_views(self.of_view(seen.views), seen.present)
+        logits: Tensor = self.of_breast(seen.breasts) + of_views
         return logits
 
 

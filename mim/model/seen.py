@@ -21,6 +21,11 @@ class Seen(NamedTuple):
     """[exam, view, channel, row, column], fine feature maps of the exam's own views, 0 where
     absent; only where a head asks for them."""
 
+    def whole(self) -> "Seen":
+        """The same in float32."""
+        fine = None if self.fine is None else self.fine.float()
+        return Seen(self.present, self.views.float(), self.breasts.float(), fine)
+
 
 def by_breast(views: Tensor) -> Tensor:
     """[exam, slot, ...] to [exam, breast, view, ...]; slots as in ``vocab.VIEW_SLOTS``."""

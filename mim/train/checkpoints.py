@@ -123,7 +123,10 @@ class Checkpoints(Checkpoint):
             trainer.should_stop = True
 
     def _write(self, trainer: pl.Trainer, name: str) -> None:
-        if not all(weight.isfinite().all() for weight in trainer.lightning_module.parameters()):
+        # Statistics of normalisation too: in float16 they overflow before a weight does.
+        if not all(
+            part.isfinite().all() for part in trainer.lightning_module.state_dict().values()
+        ):
             raise InputError(
                 f"epoch {trainer.current_epoch + 1}: weights are no numbers any more; lower "
                 "train.learning_rate, set train.clip, or change train.precision, and choose another out"
@@ -149,3 +152,8 @@ class Average(WeightAveraging):
                 mean.lerp_(value, share) if mean.is_floating_point() else mean.copy_(value)
 
         super().__init__(multi_avg_fn=average)
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Keep the average where the model will be; it has not been moved there yet."""
+        self._device = trainer.strategy.root_device
+        super().setup(trainer, pl_module, stage)

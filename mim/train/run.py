@@ -22,10 +22,12 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from mim.data.datamodule import ExamData
 from mim.data.settings import DataSettings
 from mim.errors import InputError
+from mim.evaluate.operating import Threshold, selection_thresholds
 from mim.model.exam import ExamScorer
 from mim.model.settings import EncoderSettings, ModelSettings, Norm, TaskSettings
 from mim.schemas.cohort import ATTRITION
 from mim.schemas.saved_settings import read_settings
+from mim.schemas.scores import SCORES
 from mim.schemas.table import read_table, write_table
 from mim.train.callbacks import end_tracking, loggers, track_picture, track_tables, watchers
 from mim.train.card import RunCard, check_free, make_card, write_card
@@ -35,7 +37,7 @@ from mim.train.metric import LAST_EPOCH
 from mim.train.pictures import write_inputs, write_samples
 from mim.train.ranks import wait_for_all
 from mim.train.saliency import write_saliency
-from mim.train.scores import score_tables
+from mim.train.scores import score_path, score_tables
 from mim.train.settings import Accelerator, Precision, TrainSettings
 from mim.train.start import start_from
 from mim.train.task import ExamTask
@@ -196,6 +198,15 @@ def score(run: Path, split: Split) -> dict[Task, Path]:
     return _write_scores(run, split, _score(task, card, exams, split))
 
 
+def validation_thresholds(run: Path) -> list[Threshold]:
+    """Thresholds of the exam's cancer score; none where the cohort has no validation exams."""
+    path = score_path(run, Split.VALIDATION, Task.CANCER)
+    if not path.is_file():
+        path = score(run, Split.VALIDATION)[Task.CANCER]
+    scores = read_table(path, SCORES)
+    return selection_thresholds(scores) if len(scores) else []
+
+
 def _begin(out: Path, card: RunCard, exams: ExamData, report: list[str]) -> None:
     """What a run folder holds before training."""
     for line in report:
@@ -236,7 +247,7 @@ def _score(task: ExamTask, card: RunCard, exams: ExamData, split: Split) -> dict
 
 
 def _write_scores(run: Path, split: Split, tables: Mapping[Task, pa.Table]) -> dict[Task, Path]:
-    paths = {task: run / "scores" / f"{split}-{task}.parquet" for task in tables}
+    paths = {task: score_path(run, split, task) for task in tables}
     for task, path in paths.items():
         write_table(tables[task], path)
     return paths

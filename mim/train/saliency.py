@@ -4,7 +4,8 @@ Selvaraju et al. 2017, Grad-CAM (doi:10.1109/ICCV.2017.74): each channel of the 
 as the score rises with it on average over the map; what speaks for a higher score is drawn.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import reduce
 from pathlib import Path
 
 import cv2
@@ -22,12 +23,16 @@ from mim.data.exams import find_rows
 from mim.data.sampler import Draw
 from mim.image.contact import contact_sheet
 from mim.model.exam import ExamModel, Outputs
-from mim.vocab import VIEW_SLOTS, Split, Task
+from mim.model.seen import has_view
+from mim.vocab import VIEW_SLOTS, Criterion, Split, Task
 
 EXAMS_SHOWN = 6
 
 Maps = tuple[Tensor, Tensor | None]
 """The last feature maps, and finer ones."""
+
+Target = Callable[[Outputs, Tensor], Tensor]
+"""A score [exam] of what the model says and of bool [exam, view], which views are there."""
 
 HEAT = 0.4
 """How much of the picture the map is, at most."""
@@ -38,17 +43,22 @@ def write_saliency(
 ) -> None:
     """The validation exams that score highest for a task, with their maps drawn over them.
 
+    Of quality, all criteria that were learnt are summed.
+
     Args:
         model: on the device where it runs.
         exams: the data.
         task: whose score is explained.
-        scores: the task's table of the validation exams; without rows nothing is written.
+        scores: the task's table of the validation exams; where nothing is said of any, nothing is
+            written.
         path: PNG; a row an exam, its views of the day.
     """
-    if not len(scores):
+    judged = [name for name in Criterion if task is Task.QUALITY and scores[name].drop_null()]
+    values = _values(task, scores, judged)
+    if not values.drop_null():
         return
-    batch = _highest(exams, task, scores)
-    maps = grad_cam(model, batch, TARGETS[task])
+    batch = _highest(exams, scores["exam"], values)
+    maps = grad_cam(model, batch, _criteria(judged) if judged else TARGETS[task])
     tiles: list[NDArray[np.uint8] | None] = []
     titles = []
     for exam in range(len(batch.exam)):
@@ -60,89 +70,113 @@ def write_saliency(
     contact_sheet(tiles, titles, path, columns=len(VIEW_SLOTS))
 
 
-def grad_cam(model: ExamModel, batch: ExamBatch, target: Callable[[Outputs], Tensor]) -> Tensor:
+def grad_cam(model: ExamModel, batch: ExamBatch, target: Target) -> Tensor:
     """Maps of the exams' own views, float32 [exam, view, height, width], 0 to 1 in each exam.
+
+    Exams go through one by one, and no gradient goes into the encoder: as much memory as scoring
+    one exam.
 
     Args:
         model: on the device where it runs; its gradients are left as they are.
         batch: of exams; on the CPU.
-        target: a score of each exam [exam].
+        target: what is explained.
     """
+    learning = {weight: weight.requires_grad for weight in model.parameters()}
+    was_training = model.training
+    try:
+        model.eval().requires_grad_(False)
+        parts = (batch.images, batch.present, batch.months)
+        exams = zip(*(torch.split(part, 1) for part in parts), strict=True)
+        maps = [_of_exam(model, images, there, ago, target) for images, there, ago in exams]
+        return torch.cat(maps)
+    finally:
+        model.train(was_training)
+        for weight, learns in learning.items():
+            weight.requires_grad_(learns)
+
+
+def _of_exam(
+    model: ExamModel, images: Tensor, present: Tensor, months: Tensor, target: Target
+) -> Tensor:
     device = next(model.parameters()).device
     seen: list[Tensor] = []
 
     def keep(_module: object, _inputs: object, maps: Maps) -> Maps:
-        # A frozen encoder has no gradient of its own: the maps are where it begins.
         seen.append(maps[0].detach().requires_grad_())
         return seen[0], maps[1]
 
-    was_training = model.training
     hook = model.encoder.backbone.register_forward_hook(keep)
     try:
         with torch.enable_grad():
-            inputs = (part.to(device) for part in (batch.images, batch.present, batch.months))
-            score = target(model.eval()(*inputs)).sum()
+            inputs = [part.to(device) for part in (images, present, months)]
+            score = target(model(*inputs), inputs[1][:, 0]).sum()
             (gradient,) = torch.autograd.grad(score, seen[0])
     finally:
         hook.remove()
-        model.train(was_training)
     weights = gradient.float().mean(dim=(2, 3), keepdim=True)
     rising = functional.relu((weights * seen[0].detach().float()).sum(dim=1))
-    size = batch.images.shape[-2:]
+    size = images.shape[-2:]
     whole = functional.interpolate(rising[:, None], size=size, mode="bilinear")[:, 0].cpu()
-    placed = torch.zeros(*batch.present.shape, *size)
-    placed[batch.present] = whole
+    placed = torch.zeros(*present.shape, *size)
+    placed[present] = whole
     now = placed[:, 0]
     return now / now.amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-12)
 
 
-def _of_cancer(said: Outputs) -> Tensor:
+def _of_cancer(said: Outputs, present: Tensor) -> Tensor:
     assert said.cancer is not None
-    return said.cancer.breast.amax(dim=1)
+    return said.cancer.breast.masked_fill(~has_view(present), -torch.inf).amax(dim=1)
 
 
-def _of_risk(said: Outputs) -> Tensor:
+def _of_risk(said: Outputs, present: Tensor) -> Tensor:
     assert said.risk is not None
-    return said.risk.sum(dim=(1, 2))
+    return (said.risk * has_view(present)[..., None]).sum(dim=(1, 2))
 
 
-def _of_density(said: Outputs) -> Tensor:
+def _of_density(said: Outputs, present: Tensor) -> Tensor:
     assert said.density is not None
-    return said.density.beyond.sum(dim=(1, 2))
+    return (said.density.beyond * has_view(present)[..., None]).sum(dim=(1, 2))
 
 
-def _of_quality(said: Outputs) -> Tensor:
-    assert said.quality is not None
-    return said.quality.criteria.sum(dim=(1, 2))
+def _criteria(names: Sequence[Criterion]) -> Target:
+    places = [list(Criterion).index(name) for name in names]
+
+    def of_quality(said: Outputs, present: Tensor) -> Tensor:
+        assert said.quality is not None
+        return (said.quality.criteria[..., places] * present[..., None]).sum(dim=(1, 2))
+
+    return of_quality
 
 
-TARGETS: dict[Task, Callable[[Outputs], Tensor]] = {
+TARGETS: dict[Task, Target] = {
     Task.CANCER: _of_cancer,
     Task.RISK: _of_risk,
     Task.DENSITY: _of_density,
-    Task.QUALITY: _of_quality,
 }
 """What is explained: log-odds of cancer of the more suspicious breast, those of all years of risk,
-of each cut of density, of all criteria."""
+of each cut of density."""
 
 
-def _highest(exams: ExamData, task: Task, scores: pa.Table) -> ExamBatch:
-    """The exams with the highest scores, as the model gets them."""
-    column = {
-        Task.CANCER: "score",
-        Task.RISK: "risk",
-        Task.DENSITY: "score",
-        Task.QUALITY: "nipple_visible",
-    }[task]
-    values = scores[column]
-    if task is Task.RISK:
-        values = pc.list_element(values, -1 + len(values.drop_null()[0]))
-    ranked = scores.select(["exam"]).append_column("score", pc.fill_null(values, -1.0))
+def _values(task: Task, scores: pa.Table, judged: Sequence[Criterion]) -> pa.ChunkedArray:
+    """What rows are ranked by; missing where nothing is said."""
+    match task:
+        case Task.CANCER | Task.DENSITY:
+            return scores["score"]
+        case Task.RISK:
+            years = pc.max(pc.list_value_length(scores["risk"])).as_py() or 1
+            return pc.list_element(scores["risk"], years - 1)
+        case Task.QUALITY:
+            columns = [pc.fill_null(scores[name], 0.0) for name in judged]
+            return reduce(pc.add, columns) if columns else pa.chunked_array([], pa.float64())
+
+
+def _highest(exams: ExamData, names: pa.ChunkedArray, values: pa.ChunkedArray) -> ExamBatch:
+    """The exams with the highest values, as the model gets them."""
+    ranked = pa.table({"exam": names, "score": pc.fill_null(values, -np.inf)})
     best = ranked.group_by("exam").aggregate([("score", "max")])
     order = best.sort_by([("score_max", "descending"), ("exam", "ascending")])
-    names = order["exam"].slice(0, EXAMS_SHOWN)
     dataset = exams.dataset(Split.VALIDATION)
-    rows = find_rows(names, exams.everyone.table["exam"])
+    rows = find_rows(order["exam"].slice(0, EXAMS_SHOWN), exams.everyone.table["exam"])
     places = np.searchsorted(dataset.rows, rows)
     return dataset[[Draw(int(place), 0) for place in places]]
 

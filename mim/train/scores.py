@@ -1,6 +1,7 @@
 """The score tables of a split: what the model says of every exam, beside what is known of it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,11 @@ from mim.schemas.scores import OF_TASK
 from mim.train.ranks import gather
 from mim.train.tables import Rows, make_table
 from mim.vocab import Split, Task
+
+
+def score_path(run: Path, split: Split, task: Task) -> Path:
+    """Where a run keeps the scores of a split."""
+    return run / "scores" / f"{split}-{task}.parquet"
 
 
 def score_tables(

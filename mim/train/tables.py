@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mim.data.exams import Exams
+from mim.image.landmarks import shares_to_pixels
 from mim.image.settings import RecipeSettings
 from mim.positioning.columns import only_sought, positioning_columns
 from mim.schemas.cohort import SIDES
@@ -109,10 +110,14 @@ def _quality(known: Exams, rows: Rows, recipe: RecipeSettings) -> Columns:
     exam, view = there.nonzero()
     at = rows["exam"][exam], view
     image = known.image_table["image"].take(pa.array(known.images[at]))
+    size = recipe.height, recipe.width
     points, visible, criteria = only_sought(
-        _pixels(rows["landmarks"], recipe), rows["landmarks_visible"], rows["criteria"], there
+        shares_to_pixels(rows["landmarks"], *size),
+        rows["landmarks_visible"],
+        rows["criteria"],
+        there,
     )
-    known_points = _pixels(known.labels.landmarks[at], recipe)
+    known_points = shares_to_pixels(known.labels.landmarks[at], *size)
     spacing = known.model_spacing_mm[rows["exam"]].astype(np.float64)
     judged = positioning_columns(points, visible, criteria, spacing)
     sides, projections = (list(map(str, names)) for names in zip(*VIEW_SLOTS, strict=True))
@@ -134,12 +139,6 @@ def _quality(known: Exams, rows: Rows, recipe: RecipeSettings) -> Columns:
         columns[f"known_{criterion}"] = _truths(known.labels.criteria[at][:, place])
     kept = pa.array(there.ravel())
     return columns | {name: column.filter(kept) for name, column in judged.items()}
-
-
-def _pixels(shares: NDArray[Any], recipe: RecipeSettings) -> NDArray[np.float64]:
-    """Places in shares of width and height, in pixels of the model's input; 0 is a pixel's centre."""
-    pixels: NDArray[np.float64] = shares * np.array([recipe.width, recipe.height], float) - 0.5
-    return pixels
 
 
 def _unseen(rows: Rows) -> NDArray[np.bool_]:
