@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from mim.deploy.bundle import load_bundle
+from mim.deploy.bundle import card_checksum, load_bundle
 from mim.deploy.predict import predict
 from mim.schemas.scores import PREDICTED_QUALITY, PREDICTIONS
 from mim.schemas.table import read_table
@@ -161,7 +161,9 @@ def test_bundles_of_any_tasks_score_alike(cohort, cache, programme, index, tmp_p
     assert bool(about["thresholds"]) == (Task.CANCER in learnt)
     if align:
         about["align_priors"] = False
-        (tmp_path / "bundle" / "bundle.json").write_text(json.dumps(about))
+        (tmp_path / "bundle" / "bundle.json").write_text(
+            json.dumps(about | {"checksum": card_checksum(about)})
+        )
         still = Hospital(tmp_path / "bundle", programme, index, tmp_path / "still")
         moved = [
             abs(row["exam_score"] - still.exams[exam]["exam_score"])

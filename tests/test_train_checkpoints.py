@@ -88,6 +88,13 @@ def test_the_last_epoch_is_kept_where_no_figure_chooses(tmp_path):
     assert kept(tmp_path)["epoch"] == 2
 
 
+def test_epochs_without_a_figure_do_not_end_a_run(tmp_path, capsys):
+    assert trained(Planted([nan] * 4), tmp_path, patience=1).current_epoch == 4
+    assert "stopped" not in capsys.readouterr().out
+    trained(Planted([0.5, nan, 0.4, 0.3]), tmp_path, patience=2)
+    assert "stopped: figure got no better for 2 epochs" in capsys.readouterr().out
+
+
 def test_a_run_without_a_figure_says_what_it_kept(tmp_path, capsys):
     trained(Planted([nan, nan]), tmp_path / "none")
     assert "no epoch has a figure of figure: best.ckpt is the last epoch" in capsys.readouterr().out

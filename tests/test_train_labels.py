@@ -6,8 +6,9 @@ import pytest
 
 from mim.data.datamodule import ExamData
 from mim.data.settings import DataSettings
+from mim.errors import InputError
 from mim.model.settings import DensitySettings, QualitySettings, RiskSettings, TaskSettings
-from mim.train.labels import count_labels, learnt_outputs
+from mim.train.labels import count_all_labels, count_labels, learnt_outputs, require_learnt
 from mim.vocab import Criterion, Landmark, Task
 
 TASKS = TaskSettings(
@@ -35,18 +36,23 @@ def test_labels_are_those_of_the_cohorts_tables(data, cohort):
     rows = data.training.rows
     density, quality = of_training(cohort, "density"), of_training(cohort, "quality")
     assert count_labels(data.everyone, rows, Task.DENSITY) == {
-        "breasts": density["density"].count(),
+        "classes": {letter: (density["density"] == letter).sum() for letter in "abcd"},
         "percent": density["percent"].count(),
     }
     counted = count_labels(data.everyone, rows, Task.QUALITY)
-    assert counted["criteria"] == {
-        str(name): [int((~quality[name]).sum()), int(quality[name].sum())] for name in Criterion
+    images = pl.read_parquet(cohort / "images.parquet")
+    oblique = quality.join(images.filter(pl.col("view") == "MLO"), on="image", how="semi")
+    both = pl.len().over("exam", "view") == 2
+    pairs = quality.join(images.filter(both), on="image", how="semi")
+    asked = dict.fromkeys(Criterion, quality) | {
+        Criterion.PECTORAL_TO_NIPPLE: oblique,
+        Criterion.INFRAMAMMARY_FOLD: oblique,
+        Criterion.SYMMETRIC: pairs,
     }
-    oblique = quality.join(
-        pl.read_parquet(cohort / "images.parquet").filter(pl.col("view") == "MLO"),
-        on="image",
-        how="semi",
-    )
+    assert len(pairs) < len(quality)
+    assert counted["criteria"] == {
+        name: [int((~rows[name]).sum()), int(rows[name].sum())] for name, rows in asked.items()
+    }
     for end in (Landmark.PECTORAL_UPPER, Landmark.PECTORAL_LOWER):
         assert 0 < counted["landmarks"][end] <= oblique[f"{end}_x"].count()
 
@@ -54,11 +60,11 @@ def test_labels_are_those_of_the_cohorts_tables(data, cohort):
 def test_a_breast_without_an_image_teaches_nothing(data):
     rows = data.training.rows
     everyone = data.everyone
-    before = count_labels(everyone, rows, Task.DENSITY)["breasts"]
+    before = sum(count_labels(everyone, rows, Task.DENSITY)["classes"].values())
     images = everyone.images.copy()
     images[rows[0], :2] = -1
     everyone.images = images
-    assert count_labels(everyone, rows, Task.DENSITY)["breasts"] == before - 1
+    assert sum(count_labels(everyone, rows, Task.DENSITY)["classes"].values()) == before - 1
 
 
 def test_a_criterion_with_one_answer_only_is_not_learnt(data):
@@ -76,6 +82,17 @@ def test_a_criterion_with_one_answer_only_is_not_learnt(data):
     assert {Criterion.BLURRED, Criterion.SYMMETRIC} <= silent
     for name in set(Criterion) - silent:
         assert counts["quality"]["criteria"][name][0] > 0
+
+
+def test_a_task_that_is_taught_nothing_is_refused(data, cohort):
+    data.everyone.labels.density[:] = 1
+    tasks = TaskSettings(density=DensitySettings(learn=True, percent_weight=0))
+    learnt = learnt_outputs(count_all_labels(data, tasks), tasks)
+    assert learnt == {"breast_density": False, "breast_percent": False}
+    with pytest.raises(InputError, match="labels of the task 'density' teach nothing"):
+        require_learnt(cohort, learnt, tasks)
+    tasks = TaskSettings(density=DensitySettings(learn=True))
+    require_learnt(cohort, learnt_outputs(count_all_labels(data, tasks), tasks), tasks)
 
 
 def test_what_weighs_nothing_is_not_learnt(data):

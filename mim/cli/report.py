@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from mim.errors import InputError
 from mim.evaluate.report import Summary, write_report
 from mim.evaluate.settings import EvaluateSettings
 from mim.schemas.cohort import ATTRITION
+from mim.schemas.folders import require_own
 from mim.schemas.scores import OF_TASK
 from mim.schemas.table import read_table
 from mim.train.card import RunCard
@@ -19,11 +19,10 @@ def report_run(run: Path, out: Path, settings: EvaluateSettings) -> Summary:
     Raises:
         InputError: the folder is no run, or its test women cannot be measured.
     """
+    require_own(out, "metrics.json")
     tables = {
         task: read_table(path, OF_TASK[task]) for task, path in score(run, Split.TEST).items()
     }
-    if not any(map(len, tables.values())):
-        raise InputError(f"{run}: its cohort has no test exams; raise splits.test of 'mim cohort'")
     attrition, sheet = run / "attrition.parquet", run / "inputs.png"
     return write_report(
         tables,

@@ -14,6 +14,8 @@ from mim.data.cache import Cache
 from mim.errors import InputError
 from mim.image.landmarks import keep_inside, stored_to_shares
 from mim.image.settings import RecipeSettings
+from mim.positioning.asked import LANDMARKS_ASKED, criteria_asked
+from mim.positioning.measure import Bools
 from mim.schemas.cohort import DENSITY, EXAMS, IMAGES, QUALITY, SIDES
 from mim.schemas.table import read_table
 from mim.vocab import (
@@ -90,6 +92,7 @@ class Exams:
         self.model_spacing_mm = _spread(spacing.astype(np.float32), at, shape, np.nan)
         image, grades, *of_images = _quality(cohort / "quality.parquet", images, made, cache.recipe)
         graded = at[0][image], at[1][image]
+        _forget_what_is_not_asked(graded, self.images >= 0, *of_images)
         self.grades = _spread(grades, graded, shape, -1)
         times = ("cancer", "years_to_cancer", "years_followed")
         of_breasts = [_of_breasts(self.table, column) for column in times]
@@ -185,3 +188,12 @@ def _quality(
     turned = made["mirrored"].to_numpy(), made["upside_down"].to_numpy()
     shares = stored_to_shares(stored, box, made["scale"].to_numpy(), *turned, recipe)
     return image, grades, *keep_inside(shares, visible), criteria
+
+
+def _forget_what_is_not_asked(
+    at: tuple[Rows, Rows], present: Bools, landmarks: Floats, visible: Floats, criteria: Floats
+) -> None:
+    """Make labels of images NaN that no model is asked for, such as the muscle on CC."""
+    landmarks[~LANDMARKS_ASKED[at[1]]] = np.nan
+    visible[~LANDMARKS_ASKED[at[1]]] = np.nan
+    criteria[~criteria_asked(present)[at]] = np.nan

@@ -1,5 +1,6 @@
 """Which exams something is known of that a task can learn from."""
 
+from math import ceil
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +18,7 @@ WHERE = {
     Task.CANCER: "'cancers' or 'outcomes'",
     Task.RISK: "'cancers' and 'women', or 'outcomes',",
     Task.DENSITY: "'density'",
-    Task.QUALITY: "'quality' or 'landmarks'",
+    Task.QUALITY: "'landmarks', or criteria in 'quality',",
 }
 """Tables of the registry that hold the labels of each task."""
 
@@ -70,7 +71,8 @@ def require_labels(cohort: Path, exams: Exams, rows: Rows, tasks: Tasks) -> None
     """Refuse training exams that teach one of the tasks nothing.
 
     Raises:
-        InputError: a task has no label, cancer has labels of one kind only, or risk has no cancer.
+        InputError: a task has no label, cancer has labels of one kind only, or risk has no cancer,
+            or a year that nobody was followed into.
     """
     for task in tasks.learnt():
         if not known_exams(exams, rows, task).any():
@@ -87,12 +89,25 @@ def require_labels(cohort: Path, exams: Exams, rows: Rows, tasks: Tasks) -> None
                     f"{cohort}: no training breast {kind} cancer; nothing can be learnt"
                 )
     if Task.RISK in tasks.learnt():
-        to_come = exams.labels.years_to_cancer[rows][seen_breasts(exams, rows)]
-        if not (to_come < tasks.risk.years).any():
-            raise InputError(
-                f"{cohort}: no training breast with a cancer within {tasks.risk.years} years; "
-                "no risk can be learnt, set tasks.risk.learn=false or raise tasks.risk.years"
-            )
+        _require_years(cohort, exams, rows, tasks.risk.years)
+
+
+def _require_years(cohort: Path, exams: Exams, rows: Rows, years: int) -> None:
+    seen = seen_breasts(exams, rows)
+    to_come, followed = (
+        times[rows][seen] for times in (exams.labels.years_to_cancer, exams.labels.years_followed)
+    )
+    if not (to_come < years).any():
+        raise InputError(
+            f"{cohort}: no training breast with a cancer within {years} years; "
+            "no risk can be learnt, set tasks.risk.learn=false or raise tasks.risk.years"
+        )
+    longest = float(np.nanmax(np.where(np.isnan(to_come), followed, to_come)))
+    if longest <= years - 1:
+        raise InputError(
+            f"{cohort}: no training breast is followed for more than {longest:.1f} years, so nothing "
+            f"teaches year {years}; set tasks.risk.years={max(1, ceil(longest))} or less"
+        )
 
 
 def seen_breasts(exams: Exams, rows: Rows) -> Mask:

@@ -7,6 +7,7 @@ of it before the first exam is scored, the weights by their checksum alone.
 """
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,8 @@ def load_bundle(folder: Path) -> Bundle:
             f"{folder}: bundle format {about.get('format')}, this mim reads {FORMAT}; export the "
             "run again, or install the mim that wrote it"
         )
+    if about.get("checksum") != card_checksum(about):
+        raise InputError(f"{folder / 'bundle.json'}: changed since export; export the bundle again")
     for name, checksum in about["files"].items():
         if not (folder / name).is_file():
             raise InputError(f"{folder / name}: no such file; export the bundle again")
@@ -121,6 +124,12 @@ def load_bundle(folder: Path) -> Bundle:
     )
     _prove(bundle, folder / "golden.npz")
     return bundle
+
+
+def card_checksum(about: dict[str, Any]) -> str:
+    """BLAKE2b of what ``bundle.json`` says beside this checksum, 128 bits, hexadecimal."""
+    said = {name: value for name, value in about.items() if name != "checksum"}
+    return hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def file_checksum(path: Path) -> str:

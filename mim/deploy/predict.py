@@ -14,11 +14,12 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from mim.deploy.bundle import Bundle, Outputs, load_bundle
-from mim.deploy.exams import Assembled, Assembler, find_exams
+from mim.deploy.exams import Assembled, Assembler, Exam, find_exams
 from mim.deploy.quality import image_rows, mark_landmarks
 from mim.deploy.scored import Row, exam_row, repeat_rows
 from mim.dicom.rows import PROBLEMS, scan
 from mim.image.contact import contact_sheet, exam_tiles
+from mim.schemas.folders import require_own
 from mim.schemas.scores import PREDICTED_QUALITY, PREDICTIONS
 from mim.schemas.table import write_json, write_table
 from mim.vocab import VIEW_SLOTS, Reason, Task
@@ -37,27 +38,31 @@ def predict(bundle: Path, source: Path, out: Path, overrides: Path | None) -> in
     A folder without any exam counts as one.
 
     Older exams of a woman in the folder serve as priors, and are scored themselves. Studies that
-    repeat one of the same examination are scored with it. A file that belongs to no exam counts
-    where somebody should look into it (``mim.dicom.rows.PROBLEMS``), or where only its study is not
-    known.
+    repeat one of the same examination are scored with it. A scored exam counts where one of its
+    images could not be used, and a file of no exam where somebody should look into it
+    (``mim.dicom.rows.PROBLEMS``), or where only its study is not known.
 
     Raises:
         InputError: the bundle does not prove itself, or the folder holds no file.
     """
+    require_own(out, "predictions.json")
     loaded = load_bundle(bundle)
     files = scan(source, overrides, secrets.token_bytes(32))
     found, of_no_exam = find_exams(files, loaded.priors, loaded.stand_ins)
     assembler = Assembler(source, loaded.recipe, loaded.priors.most, loaded.align_priors)
     rows: list[Row] = []
     images: list[Row] = []
+    damaged = 0
     for place, exam in enumerate(tqdm(found, desc="predict", unit="exam"), 1):
         assembled = assembler.assemble(exam)
         outputs = None if assembled.inputs is None else loaded.score(assembled.inputs)
+        damaged += outputs is not None and _lost_an_image(exam, assembled)
         rows += [exam_row(loaded, exam, assembled, outputs), *repeat_rows(exam)]
         if outputs is not None and Task.QUALITY in loaded.tasks:
             images += image_rows(exam, assembled, outputs, loaded.recipe)
         if outputs is not None and place <= EXAMS_SHOWN:
             _show(loaded, assembled, outputs, out, place)
+    _remove_older(out, min(len(found), EXAMS_SHOWN), Task.QUALITY in loaded.tasks)
     left_out = [
         {"path": row["path"], "reason": row["reason"], "detail": row["detail"] or NO_STUDY}
         for row in of_no_exam
@@ -71,9 +76,27 @@ def predict(bundle: Path, source: Path, out: Path, overrides: Path | None) -> in
     unscored = sum(row.get("reason") not in (None, Reason.REPEATED_EXAM) for row in rows)
     print(
         f"{len(found)} exams, {len(found) - unscored} scored; {len(rows) - len(found)} studies "
-        f"that repeat another; {len(of_no_exam)} files of no exam"
+        f"that repeat another; {damaged} scored without an image that could not be used; "
+        f"{len(of_no_exam)} files of no exam"
     )
-    return lost + unscored or int(not found)
+    return lost + unscored + damaged or int(not found)
+
+
+def _lost_an_image(exam: Exam, assembled: Assembled) -> bool:
+    """Whether an image was chosen and could not be prepared, or should be looked into."""
+    unprepared = len(assembled.left_out) > len(exam.left_out)
+    return unprepared or any(reason in PROBLEMS for _, reason, _ in exam.left_out)
+
+
+def _remove_older(out: Path, shown: int, quality: bool) -> None:
+    """Remove what an earlier prediction left of exams, or of tasks, that this one does not have."""
+    for path in [*out.glob("inputs-*.png"), *out.glob("landmarks-*.png")]:
+        kind, _, number = path.stem.partition("-")
+        if not number.isdecimal() or int(number) > shown or (kind == "landmarks" and not quality):
+            path.unlink()
+    if not quality:
+        for name in ("quality.parquet", "quality.json"):
+            (out / name).unlink(missing_ok=True)
 
 
 def _write(bundle: Bundle, rows: pa.Table, left_out: list[Row], out: Path) -> None:

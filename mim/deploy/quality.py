@@ -8,7 +8,8 @@ from mim.deploy.bundle import Outputs
 from mim.deploy.exams import Assembled, Exam
 from mim.image.landmarks import shares_to_pixels, shares_to_stored
 from mim.image.settings import RecipeSettings
-from mim.positioning.columns import only_sought, positioning_columns
+from mim.positioning.asked import only_asked
+from mim.positioning.columns import positioning_columns
 from mim.positioning.rules import HALF
 from mim.vocab import VIEW_SLOTS, Criterion, Landmark
 
@@ -88,7 +89,7 @@ def _said(assembled: Assembled, outputs: Outputs) -> tuple[Shares, Shares, Share
         outputs[name][0].astype(np.float64)
         for name in ("landmarks", "landmarks_visible", "criteria")
     )
-    return only_sought(landmarks, visible, criteria, assembled.present)
+    return only_asked(landmarks, visible, criteria, assembled.present)
 
 
 def _spacing_mm(exam: Exam, assembled: Assembled) -> NDArray[np.float64]:

@@ -54,7 +54,9 @@ def _cancer(bundle: Bundle, outputs: Outputs, seen: Seen) -> Row:
     return {
         **_of_breasts("score", outputs["breast_score"][0].tolist(), seen),
         "exam_score": score,
-        "selected_at": [rate for rate, limit in bundle.thresholds.items() if score >= limit],
+        "selected_at": [rate for rate, limit in bundle.thresholds.items() if score >= limit]
+        if bundle.thresholds
+        else None,
     }
 
 

@@ -29,6 +29,7 @@ def density_section(table: pa.Table, settings: EvaluateSettings) -> Section:
         *_cuts(graded, measurer),
         *_percent(found, measurer),
     ]
+    any_graded = bool(len(graded.known))
     confusion = np.bincount(graded.known * len(CLASSES) + graded.said, minlength=len(CLASSES) ** 2)
     counts = confusion.reshape(len(CLASSES), len(CLASSES)).tolist()
     return Section(
@@ -38,19 +39,34 @@ def density_section(table: pa.Table, settings: EvaluateSettings) -> Section:
             "A breast's density is its most probable class. Weighted kappa is 0 where model and "
             "readers agree by chance alone, and 1 where they always agree; linear weights count a "
             "step from class to class once, quadratic ones its square.",
+            *_unsaid(found),
         ),
-        headlines=[
-            Headline("Linear kappa of density", "breasts", Cell(find(figures, "kappa_linear")))
-        ],
+        headlines=[_headline(figures)],
         figures=figures,
         tables=[
-            _kappa_table(figures),
-            _confusion_table(counts),
-            _cut_table(figures),
-            *([_percent_table(figures)] if _has_percent(figures) else []),
+            *(
+                (_kappa_table(figures), _confusion_table(counts), _cut_table(figures))
+                if any_graded
+                else ()
+            ),
+            *((_percent_table(figures),) if _has_percent(figures) else ()),
         ],
         facts={"classes": CLASSES, "known by said": counts},
     )
+
+
+def _unsaid(found: Densities) -> list[str]:
+    """A sentence on what the model was not taught."""
+    silent = {"classes": found.probability[:, 0], "percent density": found.percent}
+    names = [name for name, said in silent.items() if len(said) and np.isnan(said).all()]
+    return [f"The model was not taught, and says nothing of: {', '.join(names)}."] if names else []
+
+
+def _headline(figures: list[Figure]) -> Headline:
+    agreement, error = find(figures, "kappa_linear"), find(figures, "percent_error")
+    if error.n and not agreement.n:
+        return Headline("Percent density off by, mean points", "breasts", Cell(error, 1.0, 2))
+    return Headline("Linear kappa of density", "breasts", Cell(agreement))
 
 
 def _kappas(graded: Densities, measurer: Measurer) -> list[Figure]:

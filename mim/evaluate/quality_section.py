@@ -40,24 +40,18 @@ def quality_section(table: pa.Table, settings: EvaluateSettings) -> Section:
         ),
         headlines=[Headline("Nipple off by, median mm", "images", Cell(nipple, 1.0, 1))],
         figures=figures,
-        tables=[
-            _landmark_table(figures),
-            _maker_table(figures),
-            _criterion_table(figures),
-            _measure_table(figures),
-            _grade_table(figures),
-        ],
+        tables=[table for make in TABLES if (table := make(figures)).rows],
     )
 
 
 def _unsaid(found: Positioned) -> list[str]:
     """A sentence on what the model was not taught."""
-    silent = [
-        _words(name)
-        for names, said in ((Landmark, found.points[..., 0]), (Criterion, found.criteria))
-        for name, column in zip(names, said.T, strict=True)
-        if len(column) and np.isnan(column).all()
-    ]
+    said = {_words(name): found.points[:, at, 0] for at, name in enumerate(Landmark)}
+    said |= {
+        f"{_words(n)} on the image or not": found.visible[:, at] for at, n in enumerate(Landmark)
+    }
+    said |= {_words(name): found.criteria[:, at] for at, name in enumerate(Criterion)}
+    silent = [name for name, column in said.items() if len(column) and np.isnan(column).all()]
     if not silent:
         return []
     return [
@@ -175,12 +169,13 @@ def _landmark_table(figures: list[Figure]) -> Table:
                 f"{find(figures, 'median_mm', of=of).n:,}",
             )
             for of in Landmark
+            if find(figures, "median_mm", of=of).n
         ],
     )
 
 
 def _maker_table(figures: list[Figure]) -> Table:
-    makers = dict.fromkeys(f.maker for f in figures if f.name == "median_mm")
+    makers = dict.fromkeys(f.maker for f in figures if f.name == "median_mm" and f.estimate.n)
     return Table(
         "Median distance in mm by maker.",
         ("Maker", *(_words(of) for of in Landmark)),
@@ -199,12 +194,16 @@ def _criterion_table(figures: list[Figure]) -> Table:
     return Table(
         "AUC of each criterion, with 95 % interval.",
         ("Criterion", "AUC", "Images", "of them true"),
-        [(_words(of), Cell(area), f"{area.n:,}", f"{area.cases:,}") for of, area in found],
+        [
+            (_words(of), Cell(area), f"{area.n:,}", f"{area.cases:,}")
+            for of, area in found
+            if area.n
+        ],
     )
 
 
 def _measure_table(figures: list[Figure]) -> Table:
-    names = [str(figure.of) for figure in figures if figure.name == "bias"]
+    names = [str(figure.of) for figure in figures if figure.name == "bias" and figure.estimate.n]
     return Table(
         "Measures from the model's landmarks less those from the known ones, with 95 % interval.",
         ("Measure", "Bias", "Lower limit", "Upper limit", "Images"),
@@ -235,3 +234,6 @@ def _grade_table(figures: list[Figure]) -> Table:
         ("Grade", "By the rules", "By readers"),
         [*rows, ("Kappa", Cell(agreed), "")],
     )
+
+
+TABLES = (_landmark_table, _maker_table, _criterion_table, _measure_table, _grade_table)

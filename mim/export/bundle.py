@@ -1,5 +1,6 @@
 """From a run folder to a bundle that a hospital can trust."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import save
 
-from mim.data.datamodule import ExamData
-from mim.data.settings import AugmentSettings, DataSettings
+from mim.data.settings import DataSettings
 from mim.deploy.bundle import (
     FORMAT,
     LISTED,
     TOLERANCE,
     Inputs,
+    card_checksum,
     file_checksum,
     golden_inputs,
     load_bundle,
@@ -33,7 +34,7 @@ from mim.model.settings import TaskSettings
 from mim.schemas.saved_settings import read_settings
 from mim.schemas.table import write_json
 from mim.train.card import RunCard
-from mim.train.run import load_task, validation_thresholds
+from mim.train.run import data_of, load_task, validation_thresholds
 from mim.vocab import Split
 
 REAL_EXAMS = 4
@@ -56,7 +57,7 @@ def write_bundle(run: Path, out: Path) -> None:
         model = unfinished / "model.onnx"
         example = golden_inputs(recipe, times=max(2, times), exams=max(2, times) + 1)
         write_onnx(task.model, example, model, {"fingerprint": card.fingerprint, "note": card.note})
-        cases = [*_patterns(golden_inputs(recipe, times)), *_real(card)]
+        cases = [*_patterns(golden_inputs(recipe, times)), *_real(run, card)]
         off = _differences(run, card, largest_differences(task.model, model, cases))
         _write_golden(task.model, recipe, times, unfinished / "golden.npz")
         weights = {name: part.contiguous() for name, part in task.model.state_dict().items()}
@@ -112,20 +113,17 @@ def _patterns(full: Inputs) -> Iterator[Inputs]:
     }
 
 
-def _real(card: RunCard) -> list[Inputs]:
+def _real(run: Path, card: RunCard) -> list[Inputs]:
     """Validation exams as training saw them; they stay out of the bundle."""
     data = read_settings(DataSettings, card.settings["data"])
-    tasks = read_settings(TaskSettings, card.settings["tasks"])
-    plain = replace(data, batch_size=1, workers=0, augment=AugmentSettings(probability=0.0))
-    exams = ExamData(Path(card.cohort), Path(card.cache), plain, tasks, seed=0)
-    dataset = exams.dataset(Split.VALIDATION)
+    exams = data_of(run, card, replace(data, batch_size=1, cases_per_batch=0, workers=0))
     return [
         {
             "images": batch.images.numpy(),
             "present": batch.present.numpy(),
             "months": batch.months.numpy(),
         }
-        for batch in islice(exams.loader(dataset), REAL_EXAMS)
+        for batch in islice(exams.loader(exams.dataset(Split.VALIDATION)), REAL_EXAMS)
     ]
 
 
@@ -161,4 +159,6 @@ def _write_about(run: Path, card: RunCard, folder: Path, off: dict[str, float], 
         },
         "files": {name: file_checksum(folder / name) for name in LISTED},
     }
-    write_json(folder / "bundle.json", about)
+    # Once through JSON, since that is what will be read.
+    said = json.loads(json.dumps(about))
+    write_json(folder / "bundle.json", said | {"checksum": card_checksum(said)})

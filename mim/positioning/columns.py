@@ -3,31 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
-from mim.positioning.measure import IS_MLO, Bools, Floats, measure
+from mim.positioning.measure import Bools, Floats, measure
 from mim.positioning.rules import ASKED, GRADES, HALF, RULES, grade
-from mim.vocab import Landmark
-
-SOUGHT = IS_MLO[:, None] | np.array([name is Landmark.NIPPLE for name in Landmark])
-"""``[view, landmark]``, whether a landmark is looked for: those of the pectoral line on MLO only."""
-
-
-def only_sought(
-    points: Floats, visible: Floats, criteria: Floats, present: Bools
-) -> tuple[Floats, Floats, Floats]:
-    """What a model says of an exam's views, NaN where it has not been asked.
-
-    Args:
-        points: ``[..., view, landmark, 2]``.
-        visible: ``[..., view, landmark]``.
-        criteria: ``[..., view, criterion]``.
-        present: ``[..., view]``, whether the view is there.
-    """
-    sought = present[..., None] & SOUGHT
-    return (
-        np.where(sought[..., None], points, np.nan),
-        np.where(sought, visible, np.nan),
-        np.where(present[..., None], criteria, np.nan),
-    )
 
 
 def positioning_columns(

@@ -150,7 +150,11 @@ PREDICTIONS = Schema(
         Column("left_score", NUMBER, "cancer score of the left breast; missing: no view of it"),
         Column("right_score", NUMBER, "cancer score of the right breast; missing: no view of it"),
         Column("exam_score", NUMBER, "the higher of the two breasts' scores"),
-        Column("selected_at", pa.list_(NUMBER), "selection rates at which it is selected"),
+        Column(
+            "selected_at",
+            pa.list_(NUMBER),
+            "selection rates at which it is selected; missing: no thresholds",
+        ),
         Column("left_risk", pa.list_(NUMBER), "risk of the left breast within 1, 2, ... years"),
         Column("right_risk", pa.list_(NUMBER), "risk of the right breast within 1, 2, ... years"),
         Column("woman_risk", pa.list_(NUMBER), "risk of either within 1, 2, ... years"),

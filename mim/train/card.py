@@ -5,29 +5,32 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from torch import Tensor
 
 from mim import __version__
 from mim.data.datamodule import ExamData
+from mim.data.exams import Exams
 from mim.data.settings import DataSettings
 from mim.errors import InputError
 from mim.model.settings import ModelSettings, TaskSettings
 from mim.schemas.cohort import read_about
+from mim.schemas.folders import require_own
 from mim.schemas.learnt import Learnt
 from mim.schemas.saved_settings import read_settings
 from mim.schemas.table import read_json, write_json
 from mim.train.checkpoints import BEST, LAST, read_checkpoint
-from mim.train.labels import count_labels, learnt_outputs
+from mim.train.labels import learnt_outputs
 from mim.train.settings import TrainSettings
+from mim.vocab import Split
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "timm", "numpy", "opencv-python-headless")
-
-OF_OTHERS = ("attrition.parquet", "bundle.json", "metrics.json", "predictions.json")
-"""Files of other commands' folders."""
 
 CHANGES_NOTHING = ("workers", "ahead")
 """Settings of the loader with which a run may go on whatever they were."""
@@ -39,7 +42,8 @@ class RunCard:
 
     ``settings`` holds data, tasks, model and train; ``recipe`` the recipe's fields; ``priors`` how
     priors were found; ``stand_ins`` which images may stand in for a missing view; ``training``
-    counts of what was learnt from; ``start`` what the run started from, if anything; ``code`` the
+    counts of what was learnt from; ``women`` a checksum of who was trained on and who validated;
+    ``start`` what the run started from, if anything; ``code`` the
     commit of mim, where it is run from a checkout; ``note`` what must be said wherever a figure of
     this run stands.
     """
@@ -53,6 +57,7 @@ class RunCard:
     priors: dict[str, Any]
     stand_ins: dict[str, bool]
     training: dict[str, Any]
+    women: str
     start: dict[str, Any] | None
     code: dict[str, Any]
     versions: dict[str, str]
@@ -63,8 +68,10 @@ class RunCard:
         if not (run / "run.json").is_file():
             raise InputError(f"{run}: no run.json here; expected a folder that 'mim train' wrote")
         try:
-            return cls(**read_json(run / "run.json"))
-        except TypeError:
+            card = cls(**read_json(run / "run.json"))
+            _ = card.learnt
+            return card
+        except (TypeError, KeyError, AttributeError):
             raise InputError(
                 f"{run / 'run.json'}: written by another version of mim; train again"
             ) from None
@@ -91,6 +98,14 @@ class RunCard:
                 f"{self.fingerprint}; use the cache it was trained on"
             )
 
+    def require_women(self, run: Path, everyone: Exams) -> None:
+        """Refuse a cohort that tests women who were trained on, or may."""
+        if women_checksum(everyone) != self.women:
+            raise InputError(
+                f"{self.cohort}: other women are in train or validation than when {run} was trained, "
+                "so its test women may have been trained on; train again on this cohort"
+            )
+
     def public(self) -> dict[str, Any]:
         """The card without the places of this machine, for trackers."""
         return {k: v for k, v in asdict(self).items() if k not in {"cohort", "cache"}}
@@ -103,6 +118,7 @@ def make_card(
     tasks: TaskSettings,
     model: ModelSettings,
     train: TrainSettings,
+    labels: Mapping[str, Any],
     start: dict[str, Any] | None,
 ) -> RunCard:
     """The card of a run about to start."""
@@ -124,12 +140,21 @@ def make_card(
         fingerprint=exams.cache.fingerprint,
         priors=exams.priors,
         stand_ins=exams.stand_ins,
-        training=_counts(exams, tasks),
+        training=_counts(exams, labels),
+        women=women_checksum(exams.everyone),
         start=start,
         code=code_state(),
         versions={"mim": __version__, "python": platform.python_version()}
         | {name: version(name) for name in PACKAGES},
     )
+
+
+def women_checksum(everyone: Exams) -> str:
+    """BLAKE2b, 128 bits, hexadecimal, of the women in train and in validation."""
+    learning = pc.is_in(everyone.table["split"], pa.array([Split.TRAIN, Split.VALIDATION]))
+    women = everyone.table.filter(learning).group_by(["split", "woman"]).aggregate([])
+    words = women.sort_by([("split", "ascending"), ("woman", "ascending")]).to_pydict()
+    return blake2b(repr(words).encode(), digest_size=16).hexdigest()
 
 
 def check_free(out: Path, card: RunCard) -> None:
@@ -140,11 +165,8 @@ def check_free(out: Path, card: RunCard) -> None:
     The same settings with other code go on: what changed may not matter, and ``run.json`` says it.
     So do those of the loader that change when a batch comes and not what is in it.
     """
-    if not (out / "run.json").exists():
-        if any((out / name).exists() for name in OF_OTHERS):
-            raise InputError(f"{out}: holds files of another command; choose another out")
-        return
-    if not (out / "checkpoints" / LAST).exists():
+    require_own(out, "run.json")
+    if not ((out / "run.json").exists() and (out / "checkpoints" / LAST).exists()):
         return
     found = asdict(RunCard.read(out)) | {"code": card.code}
     same = {name: card.settings["data"][name] for name in CHANGES_NOTHING}
@@ -195,7 +217,7 @@ def _git(folder: Path, *words: str) -> str | None:
     return done.stdout.strip()
 
 
-def _counts(exams: ExamData, tasks: TaskSettings) -> dict[str, Any]:
+def _counts(exams: ExamData, labels: Mapping[str, Any]) -> dict[str, Any]:
     rows, everyone = exams.training.rows, exams.everyone
     table = everyone.table.take(rows)
     return {
@@ -203,5 +225,5 @@ def _counts(exams: ExamData, tasks: TaskSettings) -> dict[str, Any]:
         "exams": len(rows),
         "exams_with_prior": int((everyone.priors[rows] >= 0).any(axis=1).sum()),
         "exams_by_maker": dict(Counter(table["maker"].to_pylist())),
-        "labels": {str(task): count_labels(everyone, rows, task) for task in tasks.learnt()},
+        "labels": labels,
     }

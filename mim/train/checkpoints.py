@@ -96,7 +96,8 @@ class Checkpoints(Checkpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Judge the epoch, and keep it."""
         figure = self._figure(trainer)
-        self._stale = 0 if figure > self._best else self._stale + 1
+        # An epoch without a figure tells nothing of getting better or not.
+        self._stale = 0 if figure > self._best else self._stale + (figure > -inf)
         is_best = figure >= self._best
         self._best = max(figure, self._best)
         self._kept_step = trainer.global_step
@@ -121,6 +122,8 @@ class Checkpoints(Checkpoint):
     def _stop_if_stale(self, trainer: pl.Trainer) -> None:
         if self._patience and self._stale >= self._patience:
             trainer.should_stop = True
+            if trainer.is_global_zero:
+                print(f"stopped: {self._metric} got no better for {self._stale} epochs")
 
     def _write(self, trainer: pl.Trainer, name: str) -> None:
         # Statistics of normalisation too: in float16 they overflow before a weight does.

@@ -1,16 +1,20 @@
 """What a run was taught: labels of its training exams, counted, and what follows for its outputs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mim.data.datamodule import ExamData
 from mim.data.exams import Exams
 from mim.data.known import seen_breasts
+from mim.errors import InputError
+from mim.model.exam import SCORE_NAMES
 from mim.model.settings import TaskSettings
 from mim.schemas.learnt import Learnt
-from mim.vocab import Criterion, Landmark, Task
+from mim.vocab import Criterion, Density, Landmark, Task
 
 Counts = Mapping[str, Any]
 
@@ -33,9 +37,9 @@ def count_labels(exams: Exams, rows: NDArray[np.int64], task: Task) -> dict[str,
             either = ~np.isnan(to_cancer) | ~np.isnan(followed)
             return {"breasts": int(either.sum()), "cancers": _known(to_cancer)}
         case Task.DENSITY:
-            graded = labels.density[rows][breasts] >= 0
-            percent = labels.percent[rows][breasts]
-            return {"breasts": int(graded.sum()), "percent": _known(percent)}
+            density, percent = labels.density[rows][breasts], labels.percent[rows][breasts]
+            classes = {str(name): int((density == at).sum()) for at, name in enumerate(Density)}
+            return {"classes": classes, "percent": _known(percent)}
         case Task.QUALITY:
             visible, criteria = labels.visible[rows][views], labels.criteria[rows][views]
             known = ~np.isnan(visible).all(-1) | ~np.isnan(criteria).all(-1)
@@ -48,11 +52,17 @@ def count_labels(exams: Exams, rows: NDArray[np.int64], task: Task) -> dict[str,
             }
 
 
+def count_all_labels(exams: ExamData, tasks: TaskSettings) -> dict[str, Counts]:
+    """How many labels of each task that is on the training exams teach."""
+    rows = exams.training.rows
+    return {str(task): count_labels(exams.everyone, rows, task) for task in tasks.learnt()}
+
+
 def learnt_outputs(labels: Mapping[str, Counts], tasks: TaskSettings) -> Learnt:
     """Which outputs the labels taught.
 
-    A criterion that all images fulfilled, or none, was not: a model can only repeat it. Nor was what
-    weighed nothing in its task's loss.
+    A criterion that all images fulfilled, or none, was not: a model can only repeat it; so with
+    density of one class. Nor was what weighed nothing in its task's loss.
 
     Args:
         labels: counts by task.
@@ -60,7 +70,7 @@ def learnt_outputs(labels: Mapping[str, Counts], tasks: TaskSettings) -> Learnt:
     """
     learnt: dict[str, bool | dict[str, bool]] = {}
     if density := labels.get(Task.DENSITY):
-        learnt["breast_density"] = density["breasts"] > 0
+        learnt["breast_density"] = sum(count > 0 for count in density["classes"].values()) > 1
         learnt["breast_percent"] = density["percent"] > 0 < tasks.density.percent_weight
     if quality := labels.get(Task.QUALITY):
         weight = tasks.quality.landmark_weight
@@ -68,6 +78,27 @@ def learnt_outputs(labels: Mapping[str, Counts], tasks: TaskSettings) -> Learnt:
         for output in ("landmarks_visible", "criteria"):
             learnt[output] = {name: min(counts) > 0 for name, counts in quality[output].items()}
     return learnt
+
+
+def require_learnt(cohort: Path, learnt: Learnt, tasks: TaskSettings) -> None:
+    """Refuse a task of which no output is learnt.
+
+    Raises:
+        InputError: names the task.
+    """
+    for task in tasks.learnt():
+        outputs = [learnt.get(name, True) for name in SCORE_NAMES[task]]
+        parts = [part for output in outputs for part in _parts(output)]
+        if not any(parts):
+            raise InputError(
+                f"{cohort}: the labels of the task '{task}' teach nothing: density of one class, "
+                "criteria with one answer, or a weight of 0 in its loss; give other labels or "
+                f"weights, or set tasks.{task}.learn=false"
+            )
+
+
+def _parts(learnt: bool | Mapping[str, bool]) -> Iterable[bool]:
+    return [learnt] if isinstance(learnt, bool) else learnt.values()
 
 
 def _known(values: NDArray[Any]) -> int:

@@ -32,6 +32,7 @@ from mim.schemas.table import read_table, write_table
 from mim.train.callbacks import end_tracking, loggers, track_picture, track_tables, watchers
 from mim.train.card import RunCard, check_free, make_card, write_card
 from mim.train.checkpoints import LAST, read_checkpoint
+from mim.train.labels import count_all_labels, learnt_outputs, require_learnt
 from mim.train.log import LOG_EVERY
 from mim.train.metric import LAST_EPOCH
 from mim.train.pictures import write_inputs, write_samples
@@ -72,7 +73,10 @@ def fit(
         torch.set_num_threads(train.threads)
     pl.seed_everything(train.seed, verbose=False)
     exams = ExamData(cohort, cache, data, tasks, train.seed)
-    task = ExamTask(model, tasks, train)
+    labels = count_all_labels(exams, tasks)
+    learnt = learnt_outputs(labels, tasks)
+    require_learnt(cohort, learnt, tasks)
+    task = ExamTask(model, tasks, train, learnt)
     report = list(task.model.encoder.report)
     start = None
     if train.start_from is not None:
@@ -80,7 +84,7 @@ def fit(
         report += found.lines()
         start = asdict(found)
     report += _untaught(model.encoder, train)
-    card = make_card(cohort, exams, data, tasks, model, train, start)
+    card = make_card(cohort, exams, data, tasks, model, train, labels, start)
     check_free(out, card)
     last = out / "checkpoints" / LAST
     trainer = make_trainer(out, task.metric, train, data, card.public())
@@ -181,7 +185,7 @@ def load_task(run: Path) -> tuple[ExamTask, RunCard]:
         model, encoder=replace(model.encoder, weights=None, pretrained=False, compile=False)
     )
     tasks = read_settings(TaskSettings, card.settings["tasks"])
-    task = ExamTask(model, tasks, TrainSettings())
+    task = ExamTask(model, tasks, TrainSettings(), card.learnt)
     task.load_state_dict(card.best_weights(run))
     return task.eval(), card
 
@@ -192,10 +196,37 @@ def score(run: Path, split: Split) -> dict[Task, Path]:
     Returns the path of each task's score table, ``scores/<split>-<task>.parquet`` in the run folder.
     """
     task, card = load_task(run)
-    data = read_settings(DataSettings, card.settings["data"])
-    exams = ExamData(Path(card.cohort), Path(card.cache), data, task.model.tasks, seed=0)
-    card.require_recipe(exams.cache.fingerprint)
+    exams = data_of(run, card)
+    if split is Split.TEST and not len(exams.dataset(split)):
+        raise InputError(
+            f"{run}: its cohort has no test exams; raise splits.test of 'mim cohort' and train again"
+        )
     return _write_scores(run, split, _score(task, card, exams, split))
+
+
+def data_of(run: Path, card: RunCard, data: DataSettings | None = None) -> ExamData:
+    """The data that a run was trained on, where it was trained.
+
+    Args:
+        run: the run's folder.
+        card: its card.
+        data: settings to load it by; missing: the run's.
+
+    Raises:
+        InputError: cohort or cache are gone, or are others now.
+    """
+    for name in ("cohort", "cache"):
+        if not Path(getattr(card, name)).is_dir():
+            raise InputError(
+                f"{run / 'run.json'}: its {name} is {getattr(card, name)}, which is not there; put "
+                "it back, or give its new place in run.json"
+            )
+    data = data or read_settings(DataSettings, card.settings["data"])
+    tasks = read_settings(TaskSettings, card.settings["tasks"])
+    exams = ExamData(Path(card.cohort), Path(card.cache), data, tasks, seed=0)
+    card.require_recipe(exams.cache.fingerprint)
+    card.require_women(run, exams.everyone)
+    return exams
 
 
 def validation_thresholds(run: Path) -> list[Threshold]:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from mim.data.exams import Exams
 from mim.image.landmarks import shares_to_pixels
 from mim.image.settings import RecipeSettings
-from mim.positioning.columns import only_sought, positioning_columns
+from mim.positioning.asked import only_asked
+from mim.positioning.columns import positioning_columns
 from mim.schemas.cohort import SIDES
 from mim.schemas.scores import OF_TASK
 from mim.vocab import (
@@ -111,7 +112,7 @@ def _quality(known: Exams, rows: Rows, recipe: RecipeSettings) -> Columns:
     at = rows["exam"][exam], view
     image = known.image_table["image"].take(pa.array(known.images[at]))
     size = recipe.height, recipe.width
-    points, visible, criteria = only_sought(
+    points, visible, criteria = only_asked(
         shares_to_pixels(rows["landmarks"], *size),
         rows["landmarks_visible"],
         rows["criteria"],

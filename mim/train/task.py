@@ -15,6 +15,7 @@ from mim.data.dataset import ExamBatch
 from mim.evaluate.tasks import task_metrics
 from mim.model.exam import ExamModel, Outputs, exam_scores, score_names
 from mim.model.settings import ModelSettings, TaskSettings
+from mim.schemas.learnt import Learnt
 from mim.train.losses import task_losses
 from mim.train.metric import chosen_metric
 from mim.train.optimizer import make_optimizer
@@ -30,18 +31,22 @@ class ExamTask(pl.LightningModule):
         model: settings of the model.
         tasks: which tasks, and how.
         train: settings of training.
+        learnt: which outputs the labels teach; the others are in no metric.
 
     Raises:
         InputError: the tasks have no metric of the name in ``train.metric``.
     """
 
-    def __init__(self, model: ModelSettings, tasks: TaskSettings, train: TrainSettings) -> None:
+    def __init__(
+        self, model: ModelSettings, tasks: TaskSettings, train: TrainSettings, learnt: Learnt
+    ) -> None:
         super().__init__()
         self.model = ExamModel(model, tasks)
         self._encoder = model.encoder.name
         self._tasks = tasks
         self._settings = train
-        self.metric = chosen_metric(tasks, train)
+        self._learnt = learnt
+        self.metric = chosen_metric(tasks, train, learnt)
         """What the best checkpoint is chosen by."""
         self._scores = BatchScores(score_names(tasks))
 
@@ -88,7 +93,7 @@ class ExamTask(pl.LightningModule):
         """Metrics of the validation exams of all processes, each exam counted once."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, ExamData)
-        tables = self._scores.tables(self._tasks.learnt(), data, learnt={})
+        tables = self._scores.tables(self._tasks.learnt(), data, self._learnt)
         for task, table in tables.items():
             for name, value in task_metrics(task, table).items():
                 metric = f"{task}/{name}"
