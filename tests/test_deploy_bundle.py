@@ -270,6 +270,28 @@ def test_exams_that_cannot_be_scored_have_a_reason(bundle, programme, tmp_path):
     assert "no Study Instance UID" in left_out[1]["detail"]
 
 
+def test_nothing_of_an_earlier_prediction_stays(bundle, programme, run, tmp_path):
+    out = tmp_path / "out"
+    source = shutil.copytree(next((programme / "dicom").rglob("*.dcm")).parent, tmp_path / "source")
+    predict(bundle, source, out, None)
+    for name in ("inputs-3.png", "landmarks-2.png"):
+        shutil.copy(out / "inputs-1.png", out / name)
+    (out / "letter-2.png").write_text("somebody's own")
+    predict(bundle, source, out, None)
+    pictures = {path.name for path in out.glob("*.png")}
+    assert pictures == {"inputs-1.png", "landmarks-1.png", "letter-2.png"}
+    with pytest.raises(InputError, match=r"holds run\.json of another command"):
+        predict(bundle, source, run, None)
+
+
+def test_a_scored_exam_without_one_of_its_images_is_a_problem(bundle, programme, tmp_path):
+    exam = next((programme / "dicom").rglob("*.dcm")).parent
+    source = shutil.copytree(exam, tmp_path / "source")
+    first = min(source.iterdir())
+    first.write_bytes(first.read_bytes()[:-300])
+    assert predict(bundle, source, tmp_path / "out", None) == 1
+
+
 def test_a_folder_without_an_exam_is_a_problem(bundle, tmp_path):
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "letter.txt").write_text("dear colleague")

@@ -491,3 +491,27 @@ def test_a_task_alone_makes_a_page_with_and_without_anything_known(tmp_path: Pat
         assert len(summary.headlines) == 1
         assert ("nothing to measure" in " ".join(page.words)) == (name == "unknown")
     assert summary.headlines[0].cell.value == "-"
+
+
+def test_what_was_not_taught_is_named_and_has_no_row(tmp_path: Path) -> None:
+    found = tables("test", 1)
+    silent = {
+        Task.DENSITY: [f"probability_{letter}" for letter in "abcd"],
+        Task.QUALITY: ["skin_fold", "nipple_visible", "pectoral_upper_x", "pectoral_upper_y"],
+    }
+    for task, columns in silent.items():
+        schema = found[task].schema
+        nothing = pa.nulls(len(found[task]))
+        for name in columns:
+            place = schema.get_field_index(name)
+            found[task] = found[task].set_column(
+                place, schema.field(name), nothing.cast(schema.field(name).type)
+            )
+    chosen = {task: found[task] for task in silent}
+    summary = report(chosen, tmp_path / "out", None, resamples=10)
+    assert summary.headlines[0].title == "Percent density off by, mean points"
+    page = Page(summary.page.read_text(encoding="utf-8"))
+    words = " ".join(page.words)
+    assert "says nothing of: classes." in words
+    assert "says nothing of: Pectoral upper, Nipple on the image or not, Skin fold." in words
+    assert "nothing to measure" not in words

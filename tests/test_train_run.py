@@ -23,15 +23,23 @@ from mim.data.settings import AugmentSettings, DataSettings, Place
 from mim.errors import InputError
 from mim.evaluate.tasks import task_metrics
 from mim.export.bundle import write_bundle
-from mim.model.settings import EncoderSettings, Fuse, FusionSettings, ModelSettings, TaskSettings
+from mim.model.settings import (
+    EncoderSettings,
+    Fuse,
+    FusionSettings,
+    ModelSettings,
+    RiskSettings,
+    TaskSettings,
+)
 from mim.schemas.scores import OF_TASK, SCORES
 from mim.schemas.table import read_table
 from mim.train.card import RunCard, check_free
 from mim.train.checkpoints import read_checkpoint
+from mim.train.metric import chosen_metric
 from mim.train.run import fit, load_task, score
 from mim.train.settings import Accelerator, Optimizer, Precision, TrainSettings, WandbMode
 from mim.train.waits import remedy
-from mim.vocab import Split, Task
+from mim.vocab import Landmark, Split, Task
 
 DATA = DataSettings(batch_size=4, workers=0, augment=AugmentSettings(probability=0.5))
 ENCODER = EncoderSettings(name="lcnet_035")
@@ -125,6 +133,42 @@ def test_folders_of_other_commands_are_refused(index, bundle, cohort, cache):
         assert (folder / name).read_bytes() == before
 
 
+def test_a_cohort_with_other_women_in_training_is_refused(run, cohort, tmp_path):
+    """Its test women may be those the run was trained on."""
+    moved = shutil.copytree(cohort, tmp_path / "cohort")
+    exams = pl.read_parquet(moved / "exams.parquet")
+    tested, trained = (
+        exams.filter(pl.col("split") == split)["woman"][0] for split in ("test", "train")
+    )
+    swapped = pl.col("woman").replace_strict(
+        {tested: "train", trained: "test"}, default=pl.col("split")
+    )
+    exams.with_columns(split=swapped).write_parquet(moved / "exams.parquet")
+    again = shutil.copytree(run, tmp_path / "run")
+    card = json_of(again)
+    for place, words in ((moved, "other women are in train"), (tmp_path / "no", "not there; put")):
+        (again / "run.json").write_text(json.dumps(card | {"cohort": str(place)}))
+        with pytest.raises(InputError, match=words):
+            score(again, Split.TEST)
+        with pytest.raises(InputError, match=words):
+            write_bundle(again, tmp_path / "bundle")
+
+
+def test_a_card_of_another_version_is_named(run, tmp_path):
+    again = shutil.copytree(run, tmp_path / "run")
+    card = json_of(again)
+    del card["training"]["labels"]["quality"]["criteria"]
+    (again / "run.json").write_text(json.dumps(card))
+    with pytest.raises(InputError, match=r"run\.json: written by another version"):
+        load_task(again)
+
+
+def test_years_that_nobody_was_followed_into_are_refused(cohort, cache, tmp_path):
+    tasks = TaskSettings(risk=RiskSettings(learn=True, years=20))
+    with pytest.raises(InputError, match=r"nothing teaches year 20; set tasks\.risk\.years=\d or"):
+        fit(cohort, cache, tmp_path / "run", DATA, tasks, MODEL, training())
+
+
 def test_an_encoder_that_does_not_exist_takes_no_folder(cohort, cache, tmp_path):
     model = ModelSettings(encoder=EncoderSettings(name="lcnet_03"))
     with pytest.raises(InputError, match=r"model\.encoder\.name: .* near it: lcnet_035"):
@@ -139,6 +183,22 @@ def test_a_metric_that_no_task_has_is_refused_with_those_there_are(cohort, cache
     with pytest.raises(InputError, match=r"no metric 'density/auc'; there are cancer/auc"):
         fit(cohort, cache, tmp_path / "run", DATA, CANCER, MODEL, training(metric="density/auc"))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("task", "taught", "metric"),
+    [
+        ("density", {"breast_density": False, "breast_percent": True}, "density/percent_error"),
+        ("density", {"breast_density": True, "breast_percent": False}, "density/kappa_linear"),
+        ("quality", {"landmarks": dict.fromkeys(Landmark, False)}, "quality/criteria_auc"),
+        ("quality", {"landmarks": dict.fromkeys(Landmark, True)}, "quality/nipple_mm"),
+    ],
+)
+def test_the_metric_is_one_that_the_labels_allow(task, taught, metric):
+    tasks = TaskSettings()
+    tasks.cancer.learn = False
+    getattr(tasks, task).learn = True
+    assert chosen_metric(tasks, training(), taught) == metric
 
 
 def test_no_epoch_is_best_by_a_figure_that_is_best_at_one(cohort, cache, tmp_path):

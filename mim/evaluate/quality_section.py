@@ -176,13 +176,14 @@ def _landmark_table(figures: list[Figure]) -> Table:
 
 def _maker_table(figures: list[Figure]) -> Table:
     makers = dict.fromkeys(f.maker for f in figures if f.name == "median_mm" and f.estimate.n)
+    known = [of for of in Landmark if find(figures, "median_mm", of=of).n]
     return Table(
         "Median distance in mm by maker.",
-        ("Maker", *(_words(of) for of in Landmark)),
+        ("Maker", *(_words(of) for of in known)),
         [
             (
                 named(maker),
-                *(Cell(find(figures, "median_mm", maker=maker, of=of), 1.0, 1) for of in Landmark),
+                *(Cell(find(figures, "median_mm", maker=maker, of=of), 1.0, 1) for of in known),
             )
             for maker in makers
         ],
