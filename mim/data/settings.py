@@ -22,7 +22,7 @@ class CacheSettings:
 @dataclass
 class AugmentSettings:
     where: Place = Place.cpu
-    """cpu: in the loader's threads; device: whole batches where the model runs, which a GPU does many times faster."""
+    """cpu: in the loader's threads; device: whole batches where the model runs, which frees the loader's cores."""
     probability: float = 0.8
     """Share of images changed; 0 turns augmentation off."""
     rotation_degrees: float = 10.0

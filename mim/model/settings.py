@@ -44,7 +44,7 @@ class EncoderSettings:
     name: str = "tf_efficientnetv2_s"
     """Name of a timm model that gives feature maps."""
     weights: str | None = None
-    """File with the encoder's weights (safetensors or a plain state_dict); missing: none."""
+    """File with the encoder's weights (safetensors, a state_dict, or a checkpoint that holds one); missing: none."""
     pretrained: bool = False
     """Start from timm's own weights of this name, which come over the network the first time."""
     frozen: bool = False
@@ -56,7 +56,7 @@ class EncoderSettings:
     reduce: int = 1
     """Images are averaged down by this factor before the encoder; patches come from the whole image."""
     checkpointing: bool = False
-    """Compute features again in the backward pass: less memory, a third more time."""
+    """Compute features again in the backward pass: less memory, up to three quarters more time."""
     channels_last: bool = False
     """Keep channels last in memory; faster on GPUs."""
     compile: bool = False

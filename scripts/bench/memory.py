@@ -66,12 +66,13 @@ def one_pass(name: str, checkpointing: bool, patches: int) -> Cost:
         fine=False,
     )
     images = torch.randint(0, 65536, (1, 1, 2048, 1024)).to(torch.uint16)
-    own = {parameter.data_ptr() for parameter in encoder.parameters()}
+    own = {parameter.untyped_storage().data_ptr() for parameter in encoder.parameters()}
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
-        if tensor.data_ptr() not in own:
-            kept[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
