@@ -175,9 +175,9 @@ def page(facts: dict[str, Any], remarks: str) -> str:
             for name, r in runs
         ),
         "",
-        "| step | seconds |",
+        "| step | seconds, with other work on the machine |",
         "|---|--:|",
-        *(f"| {name} | {taken:.0f} |" for name, taken in facts["seconds"].items()),
+        *(f"| {name} | {taken:.0f} |" for name, taken in facts["seconds"].items() if taken),
         "",
         remarks,
     ]

@@ -13,8 +13,12 @@ settings.register_profile("mim", deadline=None, derandomize=bool(os.environ.get(
 settings.load_profile("mim")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items) -> None:
-    """Tests of one file run in one process, and all that need a run in one: it takes long to make."""
+    """Tests of one file run in one process, and all that need a run in one: it takes long to make.
+
+    First of all hooks, since xdist reads the marks in the same one.
+    """
     for item in items:
         group = "run" if "run" in item.fixturenames else item.path.name
         item.add_marker(pytest.mark.xdist_group(group))

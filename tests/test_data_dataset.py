@@ -287,7 +287,7 @@ def test_cases_are_cancers_now_and_to_come(cohort, cache):
     now, data = cases(learnt(Task.CANCER))
     labels, rows = data.everyone.labels, data.training.rows
     assert now == set(rows[(labels.cancer[rows] == 1).any(1)].tolist())
-    to_come, _ = cases(replace(learnt(Task.RISK), risk=RiskSettings(learn=True, years=10)))
+    to_come, _ = cases(replace(learnt(Task.RISK), risk=RiskSettings(learn=True, years=7)))
     assert to_come == set(rows[(labels.years_to_cancer[rows] < 10).any(1)].tolist())
     assert now < to_come
     neither = TaskSettings(density=DensitySettings(learn=True), quality=QualitySettings(learn=True))

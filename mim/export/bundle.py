@@ -49,6 +49,7 @@ def write_bundle(run: Path, out: Path) -> None:
     """
     _require_free(out)
     task, card = load_task(run)
+    seen = _real(run, card)
     recipe = RecipeSettings(**card.recipe)
     times = 1 + int(card.priors["most"])
     unfinished = out.with_name(f".{out.name}.{os.getpid()}.unfinished")
@@ -57,7 +58,7 @@ def write_bundle(run: Path, out: Path) -> None:
         model = unfinished / "model.onnx"
         example = golden_inputs(recipe, times=max(2, times), exams=max(2, times) + 1)
         write_onnx(task.model, example, model, {"fingerprint": card.fingerprint, "note": card.note})
-        cases = [*_patterns(golden_inputs(recipe, times)), *_real(run, card)]
+        cases = [*_patterns(golden_inputs(recipe, times)), *seen]
         off = _differences(run, card, largest_differences(task.model, model, cases))
         _write_golden(task.model, recipe, times, unfinished / "golden.npz")
         weights = {name: part.contiguous() for name, part in task.model.state_dict().items()}
