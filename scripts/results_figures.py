@@ -25,7 +25,7 @@ BREAST = ["exam", "breast"]
 PAIRS = (
     ("priors", "no priors", True),
     ("change maps", "priors", True),
-    ("change maps, priors aligned", "change maps", True),
+    ("change maps of aligned priors", "change maps", True),
     ("four views", "one view", False),
 )
 """Runs that are compared on the same breasts, and whether only exams with a prior count."""

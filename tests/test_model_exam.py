@@ -242,6 +242,15 @@ def test_what_is_said_in_half_precision_is_float32_and_near(model):
     assert all(loss.dtype is torch.float32 and loss.isfinite() for loss in losses.values())
 
 
+@pytest.mark.gpu
+def test_a_gpu_says_what_the_cpu_says(model):
+    parts = batch()
+    wanted = scores(model, parts)
+    found = scores(model.cuda(), tuple(part.cuda() for part in parts))
+    for name, score in found.items():
+        torch.testing.assert_close(score.cpu(), wanted[name], atol=1e-3, rtol=1e-3)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("compared", [False, True])
 @pytest.mark.parametrize("kind", list(Fuse))
