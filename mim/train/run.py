@@ -32,6 +32,7 @@ from mim.schemas.table import read_table, write_table
 from mim.train.callbacks import end_tracking, loggers, track_picture, track_tables, watchers
 from mim.train.card import RunCard, check_free, make_card, write_card
 from mim.train.checkpoints import LAST, read_checkpoint
+from mim.train.interrupts import interruptible
 from mim.train.labels import count_all_labels, learnt_outputs, require_learnt
 from mim.train.log import LOG_EVERY
 from mim.train.metric import LAST_EPOCH
@@ -96,11 +97,8 @@ def fit(
         write_samples(exams, data.augment, train.seed, out / "samples.png")
         for name in ("inputs.png", "samples.png"):
             track_picture(trainer.loggers, out / name, 0)
-    try:
+    with interruptible():
         trainer.fit(task, exams, ckpt_path=last if last.exists() else None, weights_only=True)
-    except SystemExit as stopped:
-        # Lightning's answer to Ctrl-C and to SIGTERM, which would look like a run that is done.
-        raise KeyboardInterrupt from stopped
     _end(out, trainer, exams)
 
 
