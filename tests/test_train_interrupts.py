@@ -30,9 +30,13 @@ def test_ctrl_c_within_a_finaliser_is_not_lost(asked):
 
 
 def test_a_second_ctrl_c_stops_at_once(asked):
-    with pytest.raises(KeyboardInterrupt), interruptible():
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
+    def twice() -> None:
+        with interruptible():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        twice()
     assert asked == [signal.SIGTERM]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
