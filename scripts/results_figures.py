@@ -162,7 +162,7 @@ def page(facts: dict[str, Any], remarks: str) -> str:
         "",
         "## What was run",
         "",
-        "| programme | keys of `mim synth` |",
+        "| programme | keys of `mim synth`, and of `mim cohort` beside those below |",
         "|---|---|",
         *(f"| {name} | `{' '.join(keys)}` |" for name, keys in programmes),
         "",
