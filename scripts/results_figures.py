@@ -70,7 +70,10 @@ def baselines(run: Path) -> dict[str, float]:
     for number, landmark in enumerate(Landmark):
         off = np.full(len(after.view), np.nan)
         for view in np.unique(after.view):
-            middle = np.nanmedian(before.known_points[before.view == view, number], axis=0)
+            known = before.known_points[before.view == view, number]
+            if np.isnan(known).all():
+                continue
+            middle = np.nanmedian(known, axis=0)
             here = after.view == view
             distance = np.linalg.norm(after.known_points[here, number] - middle, axis=-1)
             off[here] = distance * after.spacing_mm[here]
@@ -192,7 +195,7 @@ def task_rows(found: dict[str, Any]) -> list[str]:
             continue
         if plain in found["baselines"]:
             plain = f"{found['baselines'][plain]:.3f}"
-        words = [row["task"], row["name"], f"of {row['of']}" if row["of"] else "", row["unit"]]
+        words = [row["task"], row["name"], row["of"] or "", row["unit"]]
         named = " ".join(word for word in words if word).replace("_", " ")
         cases = "" if row["cases"] is None else row["cases"]
         rows.append(
