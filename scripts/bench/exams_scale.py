@@ -105,12 +105,14 @@ def write_exams(path: Path, rng: np.random.Generator, names: pa.Array) -> None:
     priors = names.take(pa.array(places.ravel() % count))
     makers = pa.ListArray.from_arrays(ends, pa.repeat("ge", 3 * count))
     months = pa.ListArray.from_arrays(ends, pa.array(np.tile([24.0, 48.0, 72.0], count)))
+    sick = rng.random(count) < 0.004
     known = {
         "exam": names,
         "woman": names,
         "split": words(["train", "validation", "test"], rng.choice(3, count, p=(0.7, 0.1, 0.2))),
         "maker": "ge",
-        "left_cancer": pa.array(rng.random(count) < 0.004),
+        "left_cancer": pa.array(sick),
+        "left_years_to_cancer": pa.array(np.full(count, 0.1), mask=~sick),
         "right_cancer": pa.array(rng.random(count) < 0.004),
         "left_outcome": "negative",
         "right_outcome": "negative",
