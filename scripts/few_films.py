@@ -7,7 +7,6 @@ its woman in training. Prints the AUCs of all folds together with 95 % intervals
 ``figures.json``. A fold that is done is not done again. docs/few-films.md says more.
 """
 
-import subprocess
 import sys
 import time
 from collections.abc import Iterable
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from commands import mim
 
 from mim.evaluate.bootstrap import Estimate, bootstrap_by_woman
 from mim.evaluate.metrics import auc, auc_statistic
@@ -121,13 +121,6 @@ def area(films: pl.DataFrame, denser: str) -> Estimate:
     statistic = auc_statistic(films["score"].to_numpy(), dense)
     women = films["woman"].to_numpy()
     return bootstrap_by_woman(statistic, women, [dense], **asdict(EvaluateSettings()))[0]
-
-
-def mim(*words: str) -> None:
-    """A command of mim; one that found problems, such as a cohort without cancers, goes on."""
-    done = subprocess.run([sys.executable, "-m", "mim", *words], check=False)
-    if done.returncode not in (0, 1):
-        raise SystemExit(f"mim {words[0]} could not run")
 
 
 if __name__ == "__main__":

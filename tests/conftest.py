@@ -83,16 +83,10 @@ def cache(cohort) -> Path:
 @pytest.fixture(scope="session")
 def run(cohort, cache) -> Path:
     """A run of a tiny net with all tasks; it has learnt next to nothing."""
+    from made_tasks import all_tasks
+
     from mim.data.settings import AugmentSettings, DataSettings
-    from mim.model.settings import (
-        DensitySettings,
-        EncoderSettings,
-        FusionSettings,
-        ModelSettings,
-        QualitySettings,
-        RiskSettings,
-        TaskSettings,
-    )
+    from mim.model.settings import EncoderSettings, FusionSettings, ModelSettings
     from mim.train.run import fit
     from mim.train.settings import Accelerator, TrainSettings, WandbMode
 
@@ -102,11 +96,7 @@ def run(cohort, cache) -> Path:
         cache,
         out,
         DataSettings(batch_size=4, workers=0, augment=AugmentSettings(probability=0.5)),
-        TaskSettings(
-            risk=RiskSettings(learn=True),
-            density=DensitySettings(learn=True),
-            quality=QualitySettings(learn=True),
-        ),
+        all_tasks(),
         ModelSettings(
             encoder=EncoderSettings(name="convnext_atto"),
             fusion=FusionSettings(width=16, layers=1, heads=2),

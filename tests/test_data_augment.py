@@ -312,6 +312,8 @@ def test_versions_begin_with_the_image_itself():
     assert all((version != breast()).any() for version in versions[1:])
     np.testing.assert_array_equal(points[0], landmarks)
     assert len(np.unique(points[:, 0, 0])) == 7
+    off = AugmentSettings(probability=0.0)
+    assert (augmented_versions(breast(), landmarks, off, 1, 6)[0] == breast()).all()
 
 
 @pytest.mark.gpu

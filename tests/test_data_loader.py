@@ -142,7 +142,7 @@ def test_another_process_gets_the_same(dataset):
         target=lambda: queue.put([int(batch.images.long().sum()) for batch in begun])
     )
     child.start()
-    assert queue.get(timeout=30) == [int(batch.images.long().sum()) for batch in wanted]
+    assert queue.get(timeout=120) == [int(batch.images.long().sum()) for batch in wanted]
     child.join()
 
 

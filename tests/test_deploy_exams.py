@@ -13,9 +13,10 @@ from pydicom.uid import generate_uid
 
 from mim.cohort.build import write_cohort
 from mim.cohort.settings import CohortSettings, PriorSettings, StandInSettings
-from mim.deploy.exams import Exam, find_exams
+from mim.deploy.exams import Assembler, Exam, find_exams
 from mim.deploy.predict import predict
 from mim.dicom.rows import scan
+from mim.image.settings import RecipeSettings
 from mim.ingest.index import write_index
 from mim.ingest.settings import IndexSettings
 from mim.schemas.scores import PREDICTIONS
@@ -204,3 +205,23 @@ def test_a_repeat_is_scored_with_the_first(bundle, programme, tmp_path):
     assert (again["study_uid"], again["reason"]) == (uid, Reason.REPEATED_EXAM)
     assert again["exam_score"] is None
     assert first["study_uid"] in again["detail"]
+
+
+def test_a_prior_without_an_image_that_can_be_used_takes_no_place(programme, tmp_path):
+    """Its months stay 0, as in training, where such an exam is no prior."""
+    source = shutil.copytree(programme / "dicom", tmp_path / "source")
+    exams, _ = find_exams(scan(source, None, b"k" * 32), PriorSettings(), StandInSettings())
+    exam = next(exam for exam in exams if exam.priors)
+    prior, months = exam.priors[0]
+
+    def seen() -> list[float]:
+        recipe = RecipeSettings(height=64, width=32)
+        assembled = Assembler(source, recipe, 1, align=False).assemble(exam)
+        assert assembled.inputs is not None
+        return assembled.inputs["months"][0].tolist()
+
+    assert seen() == [0, pytest.approx(months)]
+    for row in prior.chosen.values():
+        path = source / row["path"]
+        path.write_bytes(path.read_bytes()[:-300])
+    assert seen() == [0, 0]

@@ -216,6 +216,11 @@ def test_landmarks_and_criteria_that_nobody_taught_are_not_said(exam, assembled,
     assert mark_landmarks(assembled, hidden)[LEFT_CC].any()
 
 
+def test_without_thresholds_nobody_says_not_selected(exam, assembled, outputs):
+    without = replace(of(Task.CANCER), thresholds={})
+    assert exam_row(without, exam, assembled, outputs)["selected_at"] is None
+
+
 def test_a_breast_without_a_view_says_nothing(exam, assembled, outputs):
     only_right = replace(assembled, present=np.array([False, False, True, True]))
     row = exam_row(of(*Task), exam, only_right, outputs)

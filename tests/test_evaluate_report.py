@@ -512,6 +512,6 @@ def test_what_was_not_taught_is_named_and_has_no_row(tmp_path: Path) -> None:
     assert summary.headlines[0].title == "Percent density off by, mean points"
     page = Page(summary.page.read_text(encoding="utf-8"))
     words = " ".join(page.words)
-    assert "says nothing of: classes." in words
+    assert "says nothing of: Classes." in words
     assert "says nothing of: Pectoral upper, Nipple on the image or not, Skin fold." in words
     assert "nothing to measure" not in words

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from made_tasks import all_tasks
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
@@ -18,7 +19,6 @@ from mim.model.settings import (
     Fuse,
     FusionSettings,
     ModelSettings,
-    RiskSettings,
     TaskSettings,
 )
 from mim.train.losses import task_losses
@@ -33,13 +33,6 @@ WHOLE = ("exam_score", "woman_risk")
 Batch = tuple[Tensor, Tensor, Tensor]
 
 
-def all_tasks() -> TaskSettings:
-    tasks = TaskSettings(risk=RiskSettings(years=3))
-    for task in Task:
-        getattr(tasks, task.value).learn = True
-    return tasks
-
-
 def make_model(kind: Fuse, compared: bool = True) -> ExamModel:
     """Every task; all that is 0 at the start made to say something."""
     torch.manual_seed(0)
@@ -49,7 +42,7 @@ def make_model(kind: Fuse, compared: bool = True) -> ExamModel:
             kind=kind, width=16, layers=1, heads=2, compare_sides=compared, change_maps=compared
         ),
     )
-    model = ExamModel(settings, all_tasks()).eval()
+    model = ExamModel(settings, all_tasks(years=3)).eval()
     for parameter in model.parameters():
         if not parameter.any():
             nn.init.normal_(parameter, std=0.2)
@@ -177,7 +170,7 @@ def known_labels(exams: int) -> Labels:
 
 
 def test_unknown_labels_teach_nothing_and_known_ones_every_weight(model):
-    parts, tasks = batch(), all_tasks()
+    parts, tasks = batch(), all_tasks(years=3)
     parts[1][0, 0, 1] = parts[1][1, 1] = False
     for labels, learns in ((unknown_labels(3), False), (known_labels(3), True)):
         model.zero_grad()
@@ -197,7 +190,7 @@ def test_unknown_labels_teach_nothing_and_known_ones_every_weight(model):
 
 
 def test_each_task_has_its_weight_and_only_what_is_learnt_is_said():
-    tasks = all_tasks()
+    tasks = all_tasks(years=3)
     model, parts = make_model(Fuse.views), batch()
     outputs, labels = model(*parts), known_labels(3)
     once = task_losses(outputs, labels, parts[1][:, 0], torch.ones(len(parts[1])), tasks)
@@ -234,7 +227,7 @@ def test_what_is_said_in_half_precision_is_float32_and_near(model):
         whole = numbers(model(*parts))
         with torch.autocast("cpu", torch.bfloat16):
             half = model(*parts)
-    losses = task_losses(half, known_labels(3), parts[1][:, 0], torch.ones(3), all_tasks())
+    losses = task_losses(half, known_labels(3), parts[1][:, 0], torch.ones(3), all_tasks(years=3))
     for one, other in zip(whole, numbers(half), strict=True):
         assert other.dtype is torch.float32
         assert (one - other).abs().mean() < 0.05 * max(1.0, float(one.abs().max()))

@@ -115,6 +115,19 @@ def test_weights_that_are_no_numbers_end_a_run_and_are_not_kept(every, tmp_path)
     assert kept(tmp_path, "last")["state_dict"]["weight"].isfinite().all()
 
 
+def test_statistics_that_are_no_numbers_end_a_run(tmp_path):
+    class Overflows(Planted):
+        def __init__(self, metrics):
+            super().__init__(metrics)
+            self.register_buffer("variance", torch.ones(1))
+
+        def on_train_epoch_start(self):
+            self.variance /= 1 - self.current_epoch
+
+    with pytest.raises(InputError, match="epoch 2: weights are no numbers any more"):
+        trained(Overflows([0.1, 0.2]), tmp_path)
+
+
 def test_a_run_ends_when_it_gets_no_better_and_stays_ended(tmp_path):
     metrics = [0.5, 0.7, 0.6, 0.7, 0.9, 0.9]
     assert trained(Planted(metrics), tmp_path, patience=2).current_epoch == 4

@@ -3,19 +3,16 @@
 import numpy as np
 import polars as pl
 import pytest
+from made_tasks import all_tasks
 
 from mim.data.datamodule import ExamData
 from mim.data.settings import DataSettings
 from mim.errors import InputError
-from mim.model.settings import DensitySettings, QualitySettings, RiskSettings, TaskSettings
+from mim.model.settings import DensitySettings, QualitySettings, TaskSettings
 from mim.train.labels import count_all_labels, count_labels, learnt_outputs, require_learnt
 from mim.vocab import Criterion, Landmark, Task
 
-TASKS = TaskSettings(
-    risk=RiskSettings(learn=True),
-    density=DensitySettings(learn=True),
-    quality=QualitySettings(learn=True),
-)
+TASKS = all_tasks()
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from made_tasks import all_tasks
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mim.data.settings import AugmentSettings, DataSettings, Place
@@ -45,8 +46,7 @@ DATA = DataSettings(batch_size=4, workers=0, augment=AugmentSettings(probability
 ENCODER = EncoderSettings(name="lcnet_035")
 MODEL = ModelSettings(encoder=ENCODER, fusion=FusionSettings(width=16, layers=1, heads=2))
 CANCER = TaskSettings()
-ALL = TaskSettings()
-ALL.risk.learn = ALL.density.learn = ALL.quality.learn = True
+ALL = all_tasks()
 
 
 def training(**changes) -> TrainSettings:

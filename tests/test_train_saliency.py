@@ -3,6 +3,7 @@
 import cv2
 import pytest
 import torch
+from made_tasks import all_tasks
 from torch.nn import functional
 
 from mim.data.datamodule import ExamData
@@ -14,8 +15,7 @@ from mim.train.saliency import TARGETS, grad_cam, write_saliency
 from mim.train.scores import score_tables
 from mim.vocab import Criterion, Split, Task
 
-TASKS = TaskSettings()
-TASKS.risk.learn = TASKS.density.learn = TASKS.quality.learn = True
+TASKS = all_tasks()
 
 
 @pytest.fixture(scope="module")

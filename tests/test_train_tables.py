@@ -9,29 +9,22 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import torch
+from made_tasks import all_tasks
 
 from mim.data.datamodule import ExamData
 from mim.data.sampler import Draw
 from mim.data.settings import DataSettings
 from mim.model.exam import ExamModel, ExamScorer
 from mim.model.settings import (
-    DensitySettings,
     EncoderSettings,
     FusionSettings,
     ModelSettings,
-    QualitySettings,
-    RiskSettings,
-    TaskSettings,
 )
 from mim.schemas.scores import OF_TASK
 from mim.train.scores import score_tables
 from mim.vocab import VIEW_SLOTS, Criterion, Landmark, Split, Task
 
-TASKS = TaskSettings(
-    risk=RiskSettings(learn=True, years=3),
-    density=DensitySettings(learn=True),
-    quality=QualitySettings(learn=True),
-)
+TASKS = all_tasks(years=3)
 ON_MLO = {Criterion.PECTORAL_TO_NIPPLE, Criterion.INFRAMAMMARY_FOLD}
 SIDES = {"L": "left", "R": "right"}
 

@@ -377,7 +377,7 @@ def _blacked_out(images: Tensor, cutout: Tensor) -> Tensor:
 def augmented_versions(
     image: Image, landmarks: Floats, settings: AugmentSettings, seed: int, count: int
 ) -> tuple[Image, Floats]:
-    """An image and versions of it, all changed unless nothing is, for people to look at.
+    """An image and versions of it for people to look at: all changed, or none where training changes none.
 
     Args:
         image: uint16 [height, width].

@@ -53,6 +53,7 @@ def predict(bundle: Path, source: Path, out: Path, overrides: Path | None) -> in
     rows: list[Row] = []
     images: list[Row] = []
     damaged = 0
+    shown: set[str] = set()
     for place, exam in enumerate(tqdm(found, desc="predict", unit="exam"), 1):
         assembled = assembler.assemble(exam)
         outputs = None if assembled.inputs is None else loaded.score(assembled.inputs)
@@ -61,8 +62,8 @@ def predict(bundle: Path, source: Path, out: Path, overrides: Path | None) -> in
         if outputs is not None and Task.QUALITY in loaded.tasks:
             images += image_rows(exam, assembled, outputs, loaded.recipe)
         if outputs is not None and place <= EXAMS_SHOWN:
-            _show(loaded, assembled, outputs, out, place)
-    _remove_older(out, min(len(found), EXAMS_SHOWN), Task.QUALITY in loaded.tasks)
+            shown |= _show(loaded, assembled, outputs, out, place)
+    _remove_older(out, shown, Task.QUALITY in loaded.tasks)
     left_out = [
         {"path": row["path"], "reason": row["reason"], "detail": row["detail"] or NO_STUDY}
         for row in of_no_exam
@@ -88,12 +89,12 @@ def _lost_an_image(exam: Exam, assembled: Assembled) -> bool:
     return unprepared or any(reason in PROBLEMS for _, reason, _ in exam.left_out)
 
 
-def _remove_older(out: Path, shown: int, quality: bool) -> None:
+def _remove_older(out: Path, shown: set[str], quality: bool) -> None:
     """Remove what an earlier prediction left of exams, or of tasks, that this one does not have."""
-    for path in [*out.glob("inputs-*.png"), *out.glob("landmarks-*.png")]:
-        kind, _, number = path.stem.partition("-")
-        if not number.isdecimal() or int(number) > shown or (kind == "landmarks" and not quality):
-            path.unlink()
+    for kind in ("inputs", "landmarks"):
+        for number in range(1, EXAMS_SHOWN + 1):
+            if (name := f"{kind}-{number}.png") not in shown:
+                (out / name).unlink(missing_ok=True)
     if not quality:
         for name in ("quality.parquet", "quality.json"):
             (out / name).unlink(missing_ok=True)
@@ -114,13 +115,17 @@ def _write(bundle: Bundle, rows: pa.Table, left_out: list[Row], out: Path) -> No
     )
 
 
-def _show(bundle: Bundle, assembled: Assembled, outputs: Outputs, out: Path, place: int) -> None:
-    """Pictures of one exam as the model saw it, and of what it found there."""
+def _show(
+    bundle: Bundle, assembled: Assembled, outputs: Outputs, out: Path, place: int
+) -> set[str]:
+    """Pictures of one exam as the model saw it, and of what it found there; returns their names."""
     assert assembled.inputs is not None, "an exam with outputs has inputs"
     of_exam = (assembled.inputs[name][0] for name in ("images", "present", "months"))
-    contact_sheet(*exam_tiles(*of_exam), out / f"inputs-{place}.png", columns=len(VIEW_SLOTS))
+    inputs, landmarks = f"inputs-{place}.png", f"landmarks-{place}.png"
+    contact_sheet(*exam_tiles(*of_exam), out / inputs, columns=len(VIEW_SLOTS))
     if Task.QUALITY not in bundle.tasks:
-        return
+        return {inputs}
     marked = mark_landmarks(assembled, outputs)[None, :, None]
     tiles = exam_tiles(marked, assembled.present[None], assembled.inputs["months"][0, :1])
-    contact_sheet(*tiles, out / f"landmarks-{place}.png", len(VIEW_SLOTS), LANDMARK_ROWS)
+    contact_sheet(*tiles, out / landmarks, len(VIEW_SLOTS), LANDMARK_ROWS)
+    return {inputs, landmarks}

@@ -10,7 +10,7 @@ from mim.image.landmarks import shares_to_pixels, shares_to_stored
 from mim.image.settings import RecipeSettings
 from mim.positioning.asked import only_asked
 from mim.positioning.columns import positioning_columns
-from mim.positioning.rules import HALF
+from mim.positioning.rules import lies_on_image
 from mim.vocab import VIEW_SLOTS, Criterion, Landmark
 
 Row = dict[str, object]
@@ -72,7 +72,7 @@ def mark_landmarks(assembled: Assembled, outputs: Outputs) -> NDArray[np.uint16]
     shares, visible, _ = _said(assembled, outputs)
     pixels = shares_to_pixels(shares, height, width)
     places = np.nan_to_num(pixels).round().astype(int).tolist()
-    on_image = ~np.isnan(shares[..., 0]) & ~(visible < HALF)
+    on_image = ~np.isnan(shares[..., 0]) & lies_on_image(visible)
     for image, points, (nipple, *ends) in zip(images, places, on_image, strict=True):
         if all(ends):
             cv2.line(image, points[1], points[2], 65535, thick)

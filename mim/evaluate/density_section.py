@@ -8,7 +8,7 @@ from mim.evaluate.bootstrap import Floats, Statistic
 from mim.evaluate.density import CLASSES, CUTS, Densities, densities
 from mim.evaluate.figures import ALL, Figure, find, makers_among, named
 from mim.evaluate.metrics import auc_statistic
-from mim.evaluate.sections import Cell, Headline, Measurer, Section, Table
+from mim.evaluate.sections import Cell, Headline, Measurer, Section, Table, unsaid
 from mim.evaluate.settings import EvaluateSettings
 from mim.vocab import Task
 
@@ -39,7 +39,7 @@ def density_section(table: pa.Table, settings: EvaluateSettings) -> Section:
             "A breast's density is its most probable class. Weighted kappa is 0 where model and "
             "readers agree by chance alone, and 1 where they always agree; linear weights count a "
             "step from class to class once, quadratic ones its square.",
-            *_unsaid(found),
+            *unsaid({"Classes": found.probability[:, 0], "Percent density": found.percent}),
         ),
         headlines=[_headline(figures)],
         figures=figures,
@@ -53,13 +53,6 @@ def density_section(table: pa.Table, settings: EvaluateSettings) -> Section:
         ],
         facts={"classes": CLASSES, "known by said": counts},
     )
-
-
-def _unsaid(found: Densities) -> list[str]:
-    """A sentence on what the model was not taught."""
-    silent = {"classes": found.probability[:, 0], "percent density": found.percent}
-    names = [name for name, said in silent.items() if len(said) and np.isnan(said).all()]
-    return [f"The model was not taught, and says nothing of: {', '.join(names)}."] if names else []
 
 
 def _headline(figures: list[Figure]) -> Headline:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from mim.evaluate.bootstrap import Bools, Floats
 from mim.positioning.measure import measure
-from mim.positioning.rules import HALF
+from mim.positioning.rules import lies_on_image
 from mim.vocab import VIEW_SLOTS, Criterion, Landmark, Quality
 
 GRADES = [grade.value for grade in Quality]
@@ -110,4 +110,4 @@ def measures(found: Positioned) -> tuple[dict[str, Floats], dict[str, Floats]]:
         return {name: values[place] for name, values in made.items()}
 
     known = np.asarray(~np.isnan(found.known_points).any(axis=-1), np.bool_)
-    return measured(found.points, ~(found.visible < HALF)), measured(found.known_points, known)
+    return measured(found.points, lies_on_image(found.visible)), measured(found.known_points, known)

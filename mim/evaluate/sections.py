@@ -1,13 +1,13 @@
 """A part of the report on one task: its figures, and how the page shows them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-from mim.evaluate.bootstrap import Bools, Estimate, Statistic, bootstrap_by_woman
+from mim.evaluate.bootstrap import Bools, Estimate, Floats, Statistic, bootstrap_by_woman
 from mim.evaluate.figures import Figure
 from mim.evaluate.settings import EvaluateSettings
 from mim.vocab import Task
@@ -86,6 +86,17 @@ class Section:
     tables: Sequence[Table]
     pictures: Sequence[Markup] = ()
     facts: dict[str, object] = field(default_factory=dict)
+
+
+def unsaid(said: Mapping[str, Floats]) -> list[str]:
+    """A sentence on columns ``[row]``, by their names, in which nothing is said; none: no sentence."""
+    silent = [name for name, column in said.items() if len(column) and np.isnan(column).all()]
+    if not silent:
+        return []
+    return [
+        f"The model says nothing of: {', '.join(silent)}. Nobody taught it, or no image here is "
+        "asked for it."
+    ]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from mim.positioning.measure import Bools, Floats, measure
-from mim.positioning.rules import ASKED, GRADES, HALF, RULES, grade
+from mim.positioning.rules import ASKED, GRADES, RULES, grade, lies_on_image
 
 
 def positioning_columns(
@@ -24,7 +24,7 @@ def positioning_columns(
         Every column, exams one after the other. A view of which nothing is known has only missing
         values.
     """
-    found = measure(points, ~(visible < HALF), spacing_mm)
+    found = measure(points, lies_on_image(visible), spacing_mm)
     grades = grade(found, visible, criteria)
     number, none = grades.grade.ravel(), grades.grade.ravel() < 0
     numbers = {

@@ -139,6 +139,13 @@ RULES = (
     ),
 )
 
+
+def lies_on_image(visible: Floats) -> Bools:
+    """Of probabilities that landmarks lie on their images, which count as on it; NaN, unknown, does."""
+    on_image: Bools = ~(visible < HALF)
+    return on_image
+
+
 ASKED = np.array([[view in rule.views for rule in RULES] for _, view in VIEW_SLOTS])
 """``[view, rule]``, whether a rule is asked of the images in a slot."""
 

@@ -43,9 +43,8 @@ class RunCard:
     ``settings`` holds data, tasks, model and train; ``recipe`` the recipe's fields; ``priors`` how
     priors were found; ``stand_ins`` which images may stand in for a missing view; ``training``
     counts of what was learnt from; ``women`` a checksum of who was trained on and who validated;
-    ``start`` what the run started from, if anything; ``code`` the
-    commit of mim, where it is run from a checkout; ``note`` what must be said wherever a figure of
-    this run stands.
+    ``start`` what the run started from, if anything; ``code`` the commit of mim, where it is run
+    from a checkout; ``note`` what must be said wherever a figure of this run stands.
     """
 
     cohort: str
