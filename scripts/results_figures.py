@@ -40,7 +40,7 @@ def measure(out: Path, runs: Sequence[str]) -> dict[str, Any]:
     """All figures, each with its interval over women where it has one."""
     reports = {
         name: pl.read_parquet(f"{run_folder(out, name)}-report/metrics.parquet").filter(
-            pl.col("maker") == "all"
+            pl.col("subgroup") == "all"
         )
         for name in runs
     }

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from mim.cohort.tables import ROW, Table, locate
 from mim.schemas.registry import MORE_THAN_A_KEY
+from mim.tables.given import ROW, Table, locate
 from mim.vocab import Landmark
 
 OF_AN_EXAM = ("readings", "decisions", "outcomes", "density", "quality", "risk_factors")

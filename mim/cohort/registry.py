@@ -11,9 +11,9 @@ from pathlib import Path
 import polars as pl
 
 from mim.cohort.contradictions import lost_rows, odd_rows
-from mim.cohort.tables import ROW, Table, absent_table, read_table
 from mim.schemas import registry as schemas
 from mim.schemas.table import Schema, TableError
+from mim.tables.given import ROW, Table, absent_table, read_given
 
 NOTE = "note.txt"
 
@@ -54,7 +54,7 @@ def read_registry(folder: Path) -> Registry:
         path = paths[schema]
         dated = paths[schemas.OUTCOMES] is None
         tables[schema.name] = (
-            read_table(path, _with_dates(schema) if dated else schema)
+            read_given(path, _with_dates(schema) if dated else schema)
             if path
             else absent_table(schema)
         )

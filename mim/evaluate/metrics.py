@@ -6,7 +6,7 @@ from dataclasses import asdict
 import numpy as np
 
 from mim.evaluate.bootstrap import Bools, Floats, Statistic, bootstrap_by_woman
-from mim.evaluate.figures import ALL, ANY_CANCER, OWN_RATE, STORED_THRESHOLD, Figure
+from mim.evaluate.figures import ALL, ANY_CANCER, OWN_RATE, STORED_THRESHOLD, Figure, of_maker
 from mim.evaluate.operating import Threshold, groups_within, highest_share
 from mim.evaluate.scored import Scored
 from mim.evaluate.settings import EvaluateSettings
@@ -53,7 +53,7 @@ def auc_figure(rows: Scored, maker: str, settings: EvaluateSettings) -> Figure:
     used = rows.where(rows.known & ((rows.maker == maker) | (maker == ALL)))
     statistic = auc_statistic(used.score, used.cancer)
     found = bootstrap_by_woman(statistic, used.woman, [used.cancer], **asdict(settings))
-    return Figure(Task.CANCER, "auc", rows.unit, maker, found[0], outcome=ANY_CANCER)
+    return Figure(Task.CANCER, "auc", rows.unit, *of_maker(maker), found[0], outcome=ANY_CANCER)
 
 
 def selection_figures(
@@ -114,7 +114,7 @@ def _figures(
         statistic, exams.woman, [cases for *_, cases in wanted], **asdict(settings)
     )
     return [
-        Figure(Task.CANCER, name, exams.unit, ALL, estimate, None, outcome, rule, rate)
+        Figure(Task.CANCER, name, exams.unit, ALL, None, estimate, None, outcome, rule, rate)
         for (name, outcome, rate, _), estimate in zip(wanted, found, strict=True)
     ]
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from markupsafe import Markup
 
 from mim.evaluate.bootstrap import Bools, Estimate, Floats, Statistic, bootstrap_by_woman
-from mim.evaluate.figures import Figure
+from mim.evaluate.figures import Figure, of_maker
 from mim.evaluate.settings import EvaluateSettings
 from mim.vocab import Task
 
@@ -126,6 +126,6 @@ class Measurer:
         looked_for = [None] * len(names) if cases is None else cases
         found = bootstrap_by_woman(statistic, women, looked_for, **asdict(self.settings))
         return [
-            Figure(self.task, name, self.unit, maker, estimate, of, outcome)
+            Figure(self.task, name, self.unit, *of_maker(maker), estimate, of, outcome)
             for (name, of), estimate in zip(names, found, strict=True)
         ]

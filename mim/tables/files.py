@@ -1,4 +1,4 @@
-"""A registry table's file as columns, before any cell is looked at; what is no such file is named."""
+"""A given table's file as columns, before any cell is looked at; what is no such file is named."""
 
 import csv
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One table of the registry: its file, columns, cells and keys, with every fault of it."""
+"""One table that a user gives: its file, columns, cells and keys, with every fault of it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import polars as pl
 
-from mim.cohort.cells import Fault, read_cells
-from mim.cohort.table_files import open_table
 from mim.schemas import registry as schemas
 from mim.schemas.table import Schema, TableError
+from mim.tables.cells import Fault, read_cells
+from mim.tables.files import open_table
 from mim.vocab import Landmark
 
 ROW = "row"
@@ -18,7 +18,7 @@ ROW = "row"
 
 @dataclass
 class Table:
-    """A table of the registry as it was found; ``path`` None: it was not given.
+    """A table as it was found; ``path`` None: it was not given.
 
     ``rows`` has the schema's columns and types, and ``row``. Cells that were empty or at fault are
     missing; so is every cell of the columns in ``unread``.
@@ -38,7 +38,7 @@ def absent_table(schema: Schema) -> Table:
     return Table(None, table.with_row_index(ROW), set(), [], [])
 
 
-def read_table(path: Path, schema: Schema) -> Table:
+def read_given(path: Path, schema: Schema) -> Table:
     """Read one file and check it by itself; faults are listed, not raised."""
     table = absent_table(schema)
     table.path, table.unread = path, {column.name for column in schema.columns}
