@@ -21,10 +21,10 @@ from mim.evaluate.metrics import (
 )
 from mim.evaluate.operating import Threshold
 from mim.evaluate.scored import Scored
-from mim.evaluate.settings import EvaluateSettings
+from mim.evaluate.settings import BootstrapSettings
 from mim.vocab import SELECTION_RATES, Outcome
 
-SETTINGS = EvaluateSettings(resamples=60, seed=3)
+SETTINGS = BootstrapSettings(resamples=60, seed=3)
 
 rows = st.lists(
     st.tuples(st.integers(0, 40), st.booleans(), st.integers(0, 3)), min_size=2, max_size=60

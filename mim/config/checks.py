@@ -29,7 +29,12 @@ from mim.config.commands import (
 )
 from mim.data.settings import AugmentSettings, CacheSettings, DataSettings
 from mim.errors import InputError
-from mim.evaluate.settings import EvaluateSettings
+from mim.evaluate.settings import (
+    BootstrapSettings,
+    EvaluateSettings,
+    PrevalenceSettings,
+    RuleOutSettings,
+)
 from mim.image.settings import RecipeSettings
 from mim.ingest.settings import IndexSettings
 from mim.model.settings import (
@@ -144,7 +149,10 @@ LIMITS: dict[type, dict[str, tuple[float, float]]] = {
         "nodes": (1, 4096),
         "threads": (0, inf),
     },
-    EvaluateSettings: {"resamples": (1, inf), "seed": SEEDS},
+    BootstrapSettings: {"resamples": (1, inf), "seed": SEEDS},
+    EvaluateSettings: {"margin": (0, 1)},
+    PrevalenceSettings: {"screen_detected_per_1000": (0, 500), "interval_per_1000": (0, 500)},
+    RuleOutSettings: {"missed_at_most": (0, 1), "confidence": (0.5, 1)},
 }
 """Lowest and highest allowed value of a field."""
 

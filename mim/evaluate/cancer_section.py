@@ -12,7 +12,7 @@ from mim.evaluate.metrics import auc_figure, roc_curve, selection_figures
 from mim.evaluate.operating import Threshold
 from mim.evaluate.scored import EXAM_OUTCOMES, Scored, breasts, checked, exams, require_labels
 from mim.evaluate.sections import Cell, Headline, Section
-from mim.evaluate.settings import EvaluateSettings
+from mim.evaluate.settings import BootstrapSettings
 from mim.vocab import CANCERS, Outcome, Task
 
 SHOWN_OUTCOMES = (
@@ -41,7 +41,7 @@ class Cancer:
 
 
 def measure_cancer(
-    scores: pa.Table, thresholds: Sequence[Threshold], settings: EvaluateSettings
+    scores: pa.Table, thresholds: Sequence[Threshold], settings: BootstrapSettings
 ) -> Cancer:
     """Measure a table of ``mim.schemas.scores.SCORES``, all of one split.
 
@@ -72,7 +72,7 @@ def measure_cancer(
 
 
 def _measure(
-    by_breast: Scored, by_exam: Scored, thresholds: Sequence[Threshold], settings: EvaluateSettings
+    by_breast: Scored, by_exam: Scored, thresholds: Sequence[Threshold], settings: BootstrapSettings
 ) -> list[Figure]:
     aucs = [
         auc_figure(rows, maker, settings)

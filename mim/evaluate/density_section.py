@@ -9,7 +9,7 @@ from mim.evaluate.density import CLASSES, CUTS, Densities, densities
 from mim.evaluate.figures import ALL, Figure, find, makers_among, named
 from mim.evaluate.metrics import auc_statistic
 from mim.evaluate.sections import Cell, Headline, Measurer, Section, Table, unsaid
-from mim.evaluate.settings import EvaluateSettings
+from mim.evaluate.settings import BootstrapSettings
 from mim.vocab import Task
 
 CUT_NAMES = {
@@ -19,7 +19,7 @@ CUT_NAMES = {
 }
 
 
-def density_section(table: pa.Table, settings: EvaluateSettings) -> Section:
+def density_section(table: pa.Table, settings: BootstrapSettings) -> Section:
     """Measure a table of ``mim.schemas.scores.DENSITY_SCORES``, all of one split."""
     found = densities(table)
     graded = found.graded()

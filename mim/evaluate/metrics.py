@@ -9,7 +9,7 @@ from mim.evaluate.bootstrap import Bools, Floats, Statistic, bootstrap_by_woman
 from mim.evaluate.figures import ALL, ANY_CANCER, OWN_RATE, STORED_THRESHOLD, Figure, of_maker
 from mim.evaluate.operating import Threshold, groups_within, highest_share
 from mim.evaluate.scored import Scored
-from mim.evaluate.settings import EvaluateSettings
+from mim.evaluate.settings import BootstrapSettings
 from mim.vocab import CANCERS, SELECTION_RATES, Task
 
 
@@ -48,7 +48,7 @@ def roc_curve(scores: Floats, cancer: Bools) -> tuple[Floats, Floats]:
     return np.append(0, others / others[-1]), np.append(0, found / found[-1])
 
 
-def auc_figure(rows: Scored, maker: str, settings: EvaluateSettings) -> Figure:
+def auc_figure(rows: Scored, maker: str, settings: BootstrapSettings) -> Figure:
     """The AUC of the rows whose label is known, of one maker or all."""
     used = rows.where(rows.known & ((rows.maker == maker) | (maker == ALL)))
     statistic = auc_statistic(used.score, used.cancer)
@@ -57,7 +57,7 @@ def auc_figure(rows: Scored, maker: str, settings: EvaluateSettings) -> Figure:
 
 
 def selection_figures(
-    exams: Scored, thresholds: Sequence[Threshold], settings: EvaluateSettings
+    exams: Scored, thresholds: Sequence[Threshold], settings: BootstrapSettings
 ) -> list[Figure]:
     """Share selected and sensitivity, by each kind of cancer that there is, at every selection rate.
 
@@ -97,7 +97,7 @@ def _figures(
     cancers: Mapping[str, Bools],
     *,
     statistic: Statistic,
-    settings: EvaluateSettings,
+    settings: BootstrapSettings,
 ) -> list[Figure]:
     """Figures in the order of the statistic: per rate the share, then one for each cancer."""
     if not selections or not exams.score.size:

@@ -9,7 +9,7 @@ from mim.evaluate.figures import ALL, Figure, find, makers_among, named
 from mim.evaluate.metrics import auc_statistic
 from mim.evaluate.quality import GRADES, Positioned, measures, positioned
 from mim.evaluate.sections import Cell, Headline, Measurer, Section, Table, unsaid
-from mim.evaluate.settings import EvaluateSettings
+from mim.evaluate.settings import BootstrapSettings
 from mim.vocab import Criterion, Landmark, Task
 
 NEAR_MM = (5.0, 10.0)
@@ -18,7 +18,7 @@ LIMITS = ("bias", "limit_low", "limit_high")
 GRADE_NAMES = dict(zip(GRADES, ("Perfect", "Good", "Moderate", "Inadequate"), strict=True))
 
 
-def quality_section(table: pa.Table, settings: EvaluateSettings) -> Section:
+def quality_section(table: pa.Table, settings: BootstrapSettings) -> Section:
     """Measure a table of ``mim.schemas.scores.QUALITY_SCORES``, all of one split."""
     found = positioned(table)
     measurer = Measurer(Task.QUALITY, "images", settings)

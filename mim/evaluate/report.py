@@ -74,12 +74,14 @@ def write_report(
         InputError: the scores break their schema, mix splits or know no outcome, or the contact
             sheet is no PNG file.
     """
-    split = _one_split(tables)
+    split, bootstrap = _one_split(tables), settings.bootstrap()
     sheet = None if contact_sheet is None else _inline_png(contact_sheet)
     cancer = (
-        measure_cancer(tables[Task.CANCER], thresholds, settings) if Task.CANCER in tables else None
+        measure_cancer(tables[Task.CANCER], thresholds, bootstrap)
+        if Task.CANCER in tables
+        else None
     )
-    others = [make(tables[task], settings) for task, make in SECTIONS.items() if task in tables]
+    others = [make(tables[task], bootstrap) for task, make in SECTIONS.items() if task in tables]
     if cancer is not None:
         steps = losses.steps(attrition, cancer.breasts, split)
     else:
@@ -90,7 +92,7 @@ def write_report(
         "title": title,
         "note": note,
         "split": split,
-        "bootstrap": {"unit": "woman", **asdict(settings)},
+        "bootstrap": {"unit": "woman", **asdict(bootstrap)},
         "machine": _machine(),
         **(cancer.section.facts if cancer is not None else {}),
         **{str(section.task): section.facts for section in others if section.facts},
@@ -103,7 +105,7 @@ def write_report(
         .get_template("report.html.j2")
         .render(
             **{"title": title, "note": note, "split": split, "machine": facts["machine"]},
-            bootstrap=settings,
+            bootstrap=bootstrap,
             headlines=headlines,
             cancer=None if cancer is None else cancer.context,
             sections=others,

@@ -9,14 +9,14 @@ from mim.evaluate.charts import Calibrated, calibration_svg
 from mim.evaluate.figures import ALL, ANY_CANCER, Figure, find, makers_among, named
 from mim.evaluate.risk import Risks, risks
 from mim.evaluate.sections import Cell, Headline, Measurer, Section, Table
-from mim.evaluate.settings import EvaluateSettings
+from mim.evaluate.settings import BootstrapSettings
 from mim.evaluate.survival import Followed, concordance, expected_over_observed, kaplan_meier
 from mim.vocab import Task
 
 FIFTHS = 5
 
 
-def risk_section(table: pa.Table, settings: EvaluateSettings) -> Section:
+def risk_section(table: pa.Table, settings: BootstrapSettings) -> Section:
     """Measure a table of ``mim.schemas.scores.RISK_SCORES``, all of one split."""
     by_breast, by_exam = risks(table)
     figures = [
@@ -45,7 +45,7 @@ def risk_section(table: pa.Table, settings: EvaluateSettings) -> Section:
     )
 
 
-def _ranking(rows: Risks, settings: EvaluateSettings) -> list[Figure]:
+def _ranking(rows: Risks, settings: BootstrapSettings) -> list[Figure]:
     measurer = Measurer(Task.RISK, rows.unit, settings)
     found = []
     for maker in (ALL, *makers_among(rows.maker)):
@@ -61,7 +61,7 @@ def _ranking(rows: Risks, settings: EvaluateSettings) -> list[Figure]:
     return found
 
 
-def _by_year(rows: Risks, settings: EvaluateSettings) -> list[Figure]:
+def _by_year(rows: Risks, settings: BootstrapSettings) -> list[Figure]:
     """Expected, observed and their ratio within each year."""
     years = range(1, rows.risk.shape[1] + 1)
     ratio = expected_over_observed(rows.risk, rows.followed)
@@ -80,7 +80,7 @@ def _by_year(rows: Risks, settings: EvaluateSettings) -> list[Figure]:
     return measurer.figures(names, statistic, rows.woman, cases, ALL, ANY_CANCER)
 
 
-def _by_fifth(rows: Risks, year: int, settings: EvaluateSettings) -> list[Figure]:
+def _by_fifth(rows: Risks, year: int, settings: BootstrapSettings) -> list[Figure]:
     """Expected and observed within a year in fifths of the breasts, from the lowest risk up."""
     risk = rows.risk[:, year - 1]
     inner = np.quantile(risk, np.linspace(0, 1, FIFTHS + 1)[1:-1])

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from mim.evaluate.bootstrap import Bools, Estimate, Floats, Statistic, bootstrap_by_woman
 from mim.evaluate.figures import Figure, of_maker
-from mim.evaluate.settings import EvaluateSettings
+from mim.evaluate.settings import BootstrapSettings
 from mim.vocab import Task
 
 
@@ -111,7 +111,7 @@ class Measurer:
 
     task: Task
     unit: str
-    settings: EvaluateSettings
+    settings: BootstrapSettings
 
     def figures(
         self,
