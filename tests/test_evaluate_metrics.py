@@ -3,6 +3,7 @@
 from math import floor
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -37,17 +38,15 @@ def split(found: list[tuple[int, bool, int]]) -> tuple[Floats, Bools, Floats]:
 
 
 def exams(score: Floats, outcome: list[str], women: Floats | None = None) -> Scored:
-    named = np.array(outcome)
-    return Scored(
-        unit="exams",
-        woman=np.arange(len(score)) if women is None else women,
-        score=score,
-        known=named != Outcome.UNKNOWN,
-        cancer=(named == Outcome.SCREEN_DETECTED) | (named == Outcome.INTERVAL),
-        outcome=named,
-        maker=np.array(["ge", "hologic"] * len(score))[: len(score)],
-        unscored=0,
-    )
+    cancer = {Outcome.UNKNOWN: None, Outcome.SCREEN_DETECTED: True, Outcome.INTERVAL: True}
+    rows = {
+        "woman": np.arange(len(score)) if women is None else women,
+        "cancer": [cancer.get(Outcome(word), False) for word in outcome],
+        "outcome": outcome,
+        "maker": (["ge", "hologic"] * len(score))[: len(score)],
+    }
+    types = {"cancer": pl.Boolean, "outcome": pl.String}
+    return Scored("exams", pl.DataFrame(rows, schema_overrides=types), {"a": score}, 0)
 
 
 def pick(figures: list[Figure], **wanted: object) -> list[Figure]:

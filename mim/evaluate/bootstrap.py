@@ -6,10 +6,12 @@ interval is the 2.5th to 97.5th percentile of the resamples.
 
 A resample is a weight for each row (how often its woman was drawn), never a copy of rows, and a
 statistic is a function of these weights. So memory does not grow with the resamples, several
-figures share one set of draws, and a paired difference is one more figure.
+figures share one set of draws, and a paired difference is one more figure. Resamples are drawn in
+blocks, each with a seed of its own, so that threads share the work and give the same draws.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,10 +19,20 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from mim.workers.local import cores
+
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Times = npt.NDArray[np.uint8]
+"""How often each woman was drawn ``[resample, woman]``."""
 Statistic = Callable[[Floats], Floats]
 """Weights ``[row]`` to figures ``[figure]``; NaN where a figure is not defined."""
+
+BLOCK = 32
+"""Resamples drawn together."""
+
+MOST_THREADS = 8
+"""Threads at most: each holds a block of every woman."""
 
 LEAST_WOMEN = 5
 """Women with a case, and without, that an interval needs: fewer than 1 % of resamples then lack one of the two.
@@ -70,15 +82,48 @@ def resample_women(
         seed: equal seeds, women and row order give equal draws.
     """
     names, woman = np.unique(women, return_inverse=True)
+
+    def block(times: Times) -> Floats:
+        return np.array([statistic(drawn.astype(np.float64)[woman]) for drawn in times])
+
     values = statistic(np.ones(len(woman)))
+    drawn = [*over_blocks(block, len(names), resamples=resamples, seed=seed)]
+    return Replicates(values, np.concatenate(drawn))
+
+
+def over_blocks(
+    statistic: Callable[[Times], Floats], women: int, *, resamples: int, seed: int
+) -> Iterator[Floats]:
+    """Compute a statistic ``[resample, ...]`` on blocks of resamples, in their order.
+
+    Args:
+        statistic: called in several threads at once.
+        women: how many there are to draw from.
+        resamples: how often they are drawn.
+        seed: equal seeds give equal draws, however many threads there are.
+    """
+    starts = range(0, resamples, BLOCK)
+
+    def compute(start: int) -> Floats:
+        return statistic(_draw(women, min(BLOCK, resamples - start), [seed, start]))
+
+    threads = min(cores(), MOST_THREADS, len(starts))
+    bar = tqdm(
+        total=resamples, desc="bootstrap", unit="resample", leave=False, disable=None, delay=2
+    )
+    with bar, ThreadPoolExecutor(threads) as pool:
+        for found in pool.map(compute, starts):
+            bar.update(len(found))
+            yield found
+
+
+def _draw(women: int, resamples: int, seed: list[int]) -> Times:
     generator = np.random.default_rng(seed)
-    drawn = np.empty((resamples, len(values)))
-    for row in tqdm(
-        range(resamples), desc="bootstrap", unit="resample", leave=False, disable=None, delay=2
-    ):
-        times = np.bincount(generator.integers(len(names), size=len(names)), minlength=len(names))
-        drawn[row] = statistic(times.astype(np.float64)[woman])
-    return Replicates(values, drawn)
+    times = np.empty((resamples, women), np.uint8)
+    for drawn in times:
+        # More than 255 times one woman will not be seen: its chance is below 1 in 10^500.
+        drawn[:] = np.bincount(generator.integers(women, size=women), minlength=women)
+    return times
 
 
 def estimate(

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -26,6 +25,7 @@ from mim.evaluate.sections import Headline
 from mim.evaluate.settings import EvaluateSettings
 from mim.schemas.table import write_table, write_whole
 from mim.vocab import Outcome, Task
+from mim.workers.local import cores
 
 SECTIONS = {
     Task.RISK: risk_section,
@@ -137,9 +137,7 @@ def _machine() -> dict[str, object]:
     return {
         "platform": platform.platform(),
         "processor": platform.machine(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": cores(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "polars": pl.__version__,

@@ -1,7 +1,8 @@
 """Score tables checked and turned into arrays, one row per breast or one per exam."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ from mim.evaluate.bootstrap import Bools, Floats
 from mim.schemas.scores import SCORES
 from mim.vocab import CANCERS, NO_CANCER, Outcome
 
+SCORE = "score"
+"""Column of the only model's scores."""
+
 EXAM_OUTCOMES = (*CANCERS, Outcome.UNKNOWN, Outcome.CENSORED, Outcome.LATER, *NO_CANCER)
 """An exam is called by the first of these that either of its breasts has; so the word agrees with
 the exam's label: cancers first, then what keeps it from being free of cancer, then the rest."""
@@ -20,42 +24,60 @@ the exam's label: cancers first, then what keeps it from being free of cancer, t
 
 @dataclass(frozen=True)
 class Scored:
-    """Breasts or exams that have a score, as arrays ``[row]``.
+    """Breasts or exams that have a score of every model.
 
     Rows are sorted by woman and exam, so that the order of the table changes no figure.
 
     Attributes:
         unit: "breasts" or "exams".
-        woman: a number for each woman.
-        score: 0 to 1.
-        known: whether it is known if there is a cancer.
-        cancer: whether there is one; False where unknown.
-        outcome: values of ``Outcome``.
-        maker: values of ``Maker``.
+        rows: what is known of them: at least woman, cancer, outcome and maker.
+        scores: ``[row]`` of each model, by its name; higher is more suspicious.
         unscored: breasts or exams left out for want of a score.
     """
 
     unit: str
-    woman: npt.NDArray[np.int64]
-    score: Floats
-    known: Bools
-    cancer: Bools
-    outcome: npt.NDArray[np.str_]
-    maker: npt.NDArray[np.str_]
+    rows: pl.DataFrame
+    scores: dict[str, Floats]
     unscored: int
+
+    @cached_property
+    def woman(self) -> npt.NDArray[np.int64]:
+        """``[row]``, a number for each woman."""
+        return self.rows["woman"].rank("dense").cast(pl.Int64).to_numpy()
+
+    @property
+    def score(self) -> Floats:
+        """``[row]``, the score of the first model."""
+        return next(iter(self.scores.values()))
+
+    @cached_property
+    def known(self) -> Bools:
+        """``[row]``, whether it is known if there is a cancer."""
+        return self.rows["cancer"].is_not_null().to_numpy()
+
+    @cached_property
+    def cancer(self) -> Bools:
+        """``[row]``, whether there is one; False where unknown."""
+        return self.rows["cancer"].fill_null(False).to_numpy()
+
+    @cached_property
+    def outcome(self) -> npt.NDArray[np.str_]:
+        """``[row]``, values of ``Outcome``."""
+        return self.rows["outcome"].to_numpy().astype(np.str_)
+
+    @cached_property
+    def maker(self) -> npt.NDArray[np.str_]:
+        """``[row]``, values of ``Maker``."""
+        return self.rows["maker"].to_numpy().astype(np.str_)
 
     def where(self, mask: Bools) -> "Scored":
         """The rows that a mask ``[row]`` keeps."""
-        return Scored(
-            self.unit,
-            self.woman[mask],
-            self.score[mask],
-            self.known[mask],
-            self.cancer[mask],
-            self.outcome[mask],
-            self.maker[mask],
-            self.unscored,
-        )
+        kept = {model: score[mask] for model, score in self.scores.items()}
+        return Scored(self.unit, self.rows.filter(pl.Series(mask)), kept, self.unscored)
+
+    def only(self, model: str) -> "Scored":
+        """The same rows with the scores of one model."""
+        return Scored(self.unit, self.rows, {model: self.scores[model]}, self.unscored)
 
 
 def checked(table: pa.Table) -> pl.DataFrame:
@@ -91,40 +113,35 @@ def require_labels(rows: pl.DataFrame) -> None:
         )
 
 
-def breasts(rows: pl.DataFrame) -> Scored:
-    """One row per breast with a score."""
-    return _scored(rows, "breasts")
+def breasts(rows: pl.DataFrame, models: Sequence[str] = (SCORE,)) -> Scored:
+    """One row per breast with a score in the column of every model."""
+    return _scored(rows, "breasts", models)
 
 
-def exams(rows: pl.DataFrame) -> Scored:
-    """One row per exam with a score: the higher one of its breasts'.
+def exams(rows: pl.DataFrame, models: Sequence[str] = (SCORE,)) -> Scored:
+    """One row per exam with a score in the column of every model: the higher one of its breasts'.
 
     An exam has a cancer if either breast has; it has none if both are known to have none. Its
     outcome is the first in ``EXAM_OUTCOMES`` of its breasts'.
     """
     words = [outcome.value for outcome in EXAM_OUTCOMES]
+    highest = {*models, "invasive", "size_mm", "grade"}
     joined = rows.group_by("exam", maintain_order=True).agg(
-        pl.col("woman").first(),
-        pl.col("score").max(),
+        (pl.col(name).max() if name in highest else pl.col(name).first())
+        for name in rows.columns
+        if name not in {"exam", "breast", "cancer", "outcome"}
+    )
+    judged = rows.group_by("exam", maintain_order=True).agg(
         pl.col("cancer").any(ignore_nulls=False),
         pl.col("outcome").cast(pl.Enum(words)).min().cast(pl.String),
-        pl.col("maker").first(),
     )
-    return _scored(joined, "exams")
+    return _scored(pl.concat([joined, judged.drop("exam")], how="horizontal"), "exams", models)
 
 
-def _scored(rows: pl.DataFrame, unit: str) -> Scored:
-    kept = rows.filter(pl.col("score").is_not_null())
-    return Scored(
-        unit=unit,
-        woman=kept["woman"].rank("dense").cast(pl.Int64).to_numpy(),
-        score=kept["score"].to_numpy(),
-        known=kept["cancer"].is_not_null().to_numpy(),
-        cancer=kept["cancer"].fill_null(False).to_numpy(),
-        outcome=kept["outcome"].to_numpy().astype(np.str_),
-        maker=kept["maker"].to_numpy().astype(np.str_),
-        unscored=len(rows) - len(kept),
-    )
+def _scored(rows: pl.DataFrame, unit: str, models: Sequence[str]) -> Scored:
+    kept = rows.filter(pl.all_horizontal(pl.col(name).is_not_null() for name in models))
+    scores = {name: kept[name].to_numpy() for name in models}
+    return Scored(unit, kept.drop(models), scores, len(rows) - len(kept))
 
 
 def _faults(rows: pl.DataFrame) -> Iterator[str]:

@@ -1,0 +1,208 @@
+"""Rows ranked by their score, and what the ranking is worth, for many resamples at once.
+
+Rows with equal scores are one group, and a resample is a count for each kind of row and group: one
+product of a sparse matrix for a whole block of resamples. Every figure of a ranking (areas, shares
+at a selection rate or a threshold) is a function of these counts, so none sorts anything again.
+
+Where there are very many different scores, neighbouring ones of rows without a cancer share a group.
+No figure of cancers feels it: a score that a cancer has is always a group of its own.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array
+
+from mim.evaluate.bootstrap import Floats, Replicates, Times, over_blocks
+
+Ints = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.float32]
+
+MOST_GROUPS = 65536
+"""Different scores of rows without a cancer that stand alone; of more, neighbours are joined."""
+
+HEALTHY, UNKNOWN = 0, 1
+"""The first two kinds: rows known to have no cancer, and rows of which that is not known."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Rows counted from the highest score down, in each of some resamples.
+
+    Attributes:
+        upto: ``[kind, 1 + group, resample]``, rows in the first groups; none of them first.
+        factors: ``[kind, resample]``, how much a row of a kind counts among all rows.
+    """
+
+    upto: Counts
+    factors: Floats
+
+    @property
+    def totals(self) -> Floats:
+        """``[kind, resample]``, rows of each kind."""
+        return self.upto[:, -1].astype(np.float64)
+
+    def within(self, rates: Sequence[float]) -> Ints:
+        """Groups ``[rate, resample]`` that stay within shares of all rows, 0 to 1.
+
+        Rows with equal scores are selected together or not at all, and never more than the share.
+        """
+        if (self.factors == 1).all():
+            selected = self.upto.sum(axis=0)
+        else:
+            selected = np.einsum("kgr,kr->gr", self.upto, self.factors)
+        # A share such as 0.111 x 1000 may come out a hair below the whole number it means.
+        allowed = [rate * selected[-1].astype(np.float64) * (1 + 1e-9) for rate in rates]
+        return np.array([(selected <= most).sum(axis=0) - 1 for most in allowed], np.int64)
+
+    def selected(self, groups: Ints) -> Floats:
+        """``[kind, resample]``, rows of each kind in the first ``groups`` ``[resample]``."""
+        return np.take_along_axis(self.upto, groups[None, None], axis=1)[:, 0].astype(np.float64)
+
+    def auc(self, kinds: Sequence[int]) -> Floats:
+        """``[resample]``, share of pairs (cancer of some kinds, none) in which the cancer is higher.
+
+        A tie counts one half. NaN without cancers or without others.
+        """
+        healthy, (groups, cancers) = self.upto[HEALTHY], self._cancers(kinds)
+        lower = healthy[-1] - healthy[groups].astype(np.float64)
+        lower -= (healthy[groups + 1] - healthy[groups]) / 2
+        pairs = cancers.sum(axis=0) * healthy[-1]
+        return _share(np.einsum("gr,gr->r", cancers, lower), pairs)
+
+    def partial_auc(self, kinds: Sequence[int], least_specificity: float) -> Floats:
+        """``[resample]``, the AUC above a specificity, from 0.5 (chance) to 1 (McClish 1989,
+        doi 10.1177/0272989X8900900307)."""
+        most = 1 - least_specificity
+        healthy = _share(self.upto[HEALTHY], self.totals[HEALTHY])
+        cancers = self.upto[list(kinds)].sum(axis=0, dtype=np.float64)
+        cancers = _share(cancers, cancers[-1])
+        left, right = np.minimum(healthy[:-1], most), np.minimum(healthy[1:], most)
+        width = healthy[1:] - healthy[:-1]
+        slope = np.divide(cancers[1:] - cancers[:-1], width, np.zeros(width.shape), where=width > 0)
+        ends = 2 * cancers[:-1] + slope * (left + right - 2 * healthy[:-1])
+        area = np.sum((right - left) * ends / 2, axis=0)
+        chance = most**2 / 2
+        scaled = (1 + (area - chance) / (most - chance)) / 2
+        return np.asarray(scaled, np.float64)
+
+    def average_precision(self, kinds: Sequence[int]) -> Floats:
+        """``[resample]``, mean share of cancers among those selected, over the cancers.
+
+        Rows of which it is not known whether they have a cancer are left out.
+        """
+        groups, cancers = self._cancers(kinds)
+        known = [HEALTHY, *kinds]
+        counted = self.upto[known][:, groups + 1].astype(np.float64) * self.factors[known][:, None]
+        with np.errstate(invalid="ignore"):
+            precision = counted[1:].sum(axis=0) / counted.sum(axis=0)
+        return _share(np.nansum(cancers * precision, axis=0), cancers.sum(axis=0))
+
+    def _cancers(self, kinds: Sequence[int]) -> tuple[Ints, Floats]:
+        """Groups with a cancer of some kinds, and how many ``[group, resample]``."""
+        upto = self.upto[list(kinds)].sum(axis=0, dtype=np.float64)
+        counts = np.diff(upto, axis=0)
+        groups = np.flatnonzero(counts.any(axis=1))
+        return groups, counts[groups]
+
+
+RankedStatistic = Callable[[Ranked], Floats]
+"""Ranked rows to figures ``[figure, resample]``; NaN where a figure is not defined."""
+
+
+class Ranking:
+    """Rows in the order of one model's scores.
+
+    Args:
+        scores: ``[row]``, higher is more suspicious.
+        kind: ``[row]``, ``HEALTHY``, ``UNKNOWN``, or from 2 on the kind of cancer.
+        woman: ``[row]``, a number for each woman.
+        shares: how often rows of some kinds, together, come among all; missing: as often as here.
+        thresholds: scores from which rows are selected; no group lies on both sides of one.
+    """
+
+    def __init__(
+        self,
+        scores: Floats,
+        kind: Ints,
+        woman: Ints,
+        shares: Mapping[tuple[int, ...], float] | None = None,
+        thresholds: Sequence[float] = (),
+    ) -> None:
+        self.kinds = max(int(kind.max(initial=0)) + 1, 2)
+        self._shares = shares
+        values, place = np.unique(-scores, return_inverse=True)
+        starts = _group_starts(values, place[kind > UNKNOWN], thresholds)
+        self.groups = len(starts)
+        self._highest, self._lowest = (
+            -values[starts],
+            -values[np.append(starts, len(values))[1:] - 1],
+        )
+        group = np.searchsorted(starts, place, side="right") - 1
+        self.women, number = _numbered(woman)
+        self._rows = csr_array(
+            (np.ones(len(scores), np.float32), (kind * self.groups + group, number)),
+            shape=(self.kinds * self.groups, self.women),
+        )
+
+    def from_score(self, threshold: float) -> int:
+        """How many of the first groups score a threshold or more."""
+        return int(np.searchsorted(-self._lowest, -threshold, side="right"))
+
+    def threshold(self, groups: int) -> float:
+        """What selects just the first groups: halfway from their lowest score to the next."""
+        if not 0 < groups < self.groups:
+            return np.inf if groups == 0 else -np.inf
+        middle = (self._lowest[groups - 1] + self._highest[groups]) / 2
+        return float(middle if middle > self._highest[groups] else self._lowest[groups - 1])
+
+    def ranked(self, times: Times) -> Ranked:
+        """The rows counted, each as often as its woman was drawn: ``times`` ``[resample, woman]``."""
+        counts = self._rows @ times.T.astype(np.float32)
+        counts = counts.reshape(self.kinds, self.groups, len(times))
+        upto = np.zeros((self.kinds, self.groups + 1, len(times)), np.float32)
+        np.cumsum(counts, axis=1, out=upto[:, 1:])
+        return Ranked(upto, self._factors(upto[:, -1].astype(np.float64)))
+
+    def replicates(self, statistic: RankedStatistic, *, resamples: int, seed: int) -> Replicates:
+        """A statistic of the rows and of resamples of their women.
+
+        Rankings of the same women have the same draws, so their figures can be compared in pairs.
+        """
+
+        def block(times: Times) -> Floats:
+            return statistic(self.ranked(times)).T
+
+        once = np.ones((1, self.women), np.uint8)
+        drawn = over_blocks(block, self.women, resamples=resamples, seed=seed)
+        return Replicates(block(once)[0], np.concatenate([*drawn]))
+
+    def _factors(self, totals: Floats) -> Floats:
+        factors = np.ones(totals.shape)
+        for kinds, share in (self._shares or {}).items():
+            theirs = [kind for kind in kinds if kind < self.kinds]
+            factors[theirs] = share * totals.sum(axis=0) * _share(1.0, totals[theirs].sum(axis=0))
+        return np.nan_to_num(factors)
+
+
+def _group_starts(values: Floats, cancers: Ints, thresholds: Sequence[float]) -> Ints:
+    """Places of the different (negated) scores at which a group starts."""
+    if len(values) <= MOST_GROUPS:
+        return np.arange(len(values))
+    cut = np.searchsorted(values, -np.asarray(thresholds, np.float64), side="right")
+    every = np.arange(0, len(values), -(-len(values) // MOST_GROUPS))
+    starts = np.unique(np.concatenate([cancers, cancers + 1, cut, every]))
+    return np.asarray(starts[starts < len(values)], np.int64)
+
+
+def _numbered(woman: Ints) -> tuple[int, Ints]:
+    names, number = np.unique(woman, return_inverse=True)
+    return len(names), number
+
+
+def _share(part: Floats | float, whole: Floats) -> Floats:
+    """``part / whole``; NaN where there is no whole."""
+    nothing = np.full(np.broadcast(part, whole).shape, np.nan)
+    return np.asarray(np.divide(part, whole, nothing, where=whole > 0), np.float64)
