@@ -34,7 +34,7 @@ class Book:
     decisions: dict[str, tuple[bool | None, bool]] = field(default_factory=dict)
     """By exam: consensus and recalled."""
     cancers: dict[tuple[str, int, str | None], FoundBy | None] = field(default_factory=dict)
-    """By woman, day and breast: how found."""
+    """By woman, day and breast: how found. Its size in mm is its day and one."""
     outcomes: dict[tuple[str, str], tuple[Outcome, float | None, float | None]] = field(
         default_factory=dict
     )
@@ -63,6 +63,7 @@ class Book:
                     "woman_id": woman,
                     "diagnosis_date": after(day),
                     "breast": breast,
+                    "size_mm": day + 1.0,
                     "found_by": found,
                 }
                 for (woman, day, breast), found in self.cancers.items()

@@ -190,7 +190,13 @@ def test_two_rounds_with_a_cancer_in_the_second(tmp_path: Path) -> None:
     counts = json.loads((tmp_path / "cohort/cohort.json").read_text())["counts"]
     hologic = {name: count for name, count in counts["maker"]["hologic"].items() if count}
     found = {"screen-detected cancer, breasts": 1, "recalled without cancer, breasts": 1}
-    assert hologic == {"exams": 1, "women": 1, **found, "density, breasts": 2}
+    assert hologic == {
+        "exams": 1,
+        "women": 1,
+        **found,
+        "decisions, exams": 1,
+        "density, breasts": 2,
+    }
     assert (counts["all"]["exams"], counts["all"]["women"]) == (2, 1)
 
 

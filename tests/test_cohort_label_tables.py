@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from test_cohort_build import FIRST, SECOND, Programme, cohort_exams, cohort_images, hidden
 
 from mim.cohort.settings import CohortSettings, SplitSettings
-from mim.schemas.cohort import DENSITY, QUALITY
+from mim.schemas.cohort import DENSITY, LESIONS, QUALITY
 from mim.schemas.table import read_table
 from mim.vocab import VIEW_SLOTS, Criterion, Landmark
 
@@ -20,8 +20,8 @@ Row = dict[str, Any]
 
 
 def known(folder: Path, name: str) -> list[Row]:
-    """Rows of ``density.parquet`` or ``quality.parquet`` without the cells that are missing."""
-    schema = {"density": DENSITY, "quality": QUALITY}[name]
+    """Rows of a table of the cohort without the cells that are missing."""
+    schema = {"density": DENSITY, "quality": QUALITY, "lesions": LESIONS}[name]
     rows = read_table(folder / f"cohort/{name}.parquet", schema).to_pylist()
     return [{key: cell for key, cell in row.items() if cell is not None} for row in rows]
 
@@ -168,6 +168,80 @@ def test_landmarks_that_cannot_serve_are_counted(tmp_path: Path) -> None:
         "landmarks.csv: row 4: nipple has a place, but nipple_visible is false; place not used",
     ):
         assert notice in notices
+
+
+def box(sop_uid: object, x: float, y: float, **more: object) -> Row:
+    return {"sop_uid": sop_uid, "x": x, "y": y, "width": 4, "height": 6, **more}
+
+
+def test_lesions_are_of_the_image_they_name_where_it_is_in_use(tmp_path: Path) -> None:
+    """The exam was done again; its first study lacks R MLO, and its other images are in use."""
+    programme = Programme()
+    programme.screened("E1", "W1", FIRST, views=VIEW_SLOTS[:3])
+    programme.screened("E2", "W1", FIRST + timedelta(days=3))
+    programme.screened("E3", "W2", FIRST)
+    images = places(programme)
+    first, again = images["E1", "L", "CC"], images["E2", "L", "CC"]
+    filled, other = images["E2", "R", "MLO"], images["E3", "R", "CC"]
+    programme.others = {
+        "lesions": [
+            box(other["sop_uid"], 0.25, 0, kind=None, malignant=None),
+            box(again["sop_uid"], 1, 2, kind="mass", malignant=True),
+            box(first["sop_uid"], 3, 2, kind="mass", malignant=True),
+            box(first["sop_uid"], 3, 1, kind="asymmetry", malignant=False),
+            box(filled["sop_uid"], 5, 5, kind="distortion", malignant=True),
+        ]
+    }
+    programme.build(tmp_path)
+    exam, e3 = (
+        next(name for name, row in cohort_exams(tmp_path).items() if row["woman"] == hidden(woman))
+        for woman in ("W1", "W2")
+    )
+    size = {"width": 4.0, "height": 6.0}
+    left = {"image": first["image"], "exam": exam, "laterality": "L", "view": "CC", "x": 3.0}
+    right = {"exam": exam, "laterality": "R", "view": "MLO", "x": 5.0, "y": 5.0, **size}
+    expected = [
+        left | {"y": 1.0, **size, "kind": "asymmetry", "malignant": False},
+        left | {"y": 2.0, **size, "kind": "mass", "malignant": True},
+        {"image": filled["image"], **right, "kind": "distortion", "malignant": True},
+        {"image": other["image"], "exam": e3, "laterality": "R", "view": "CC", "x": 0.25, "y": 0.0}
+        | size,
+    ]
+    key = ("image", "x", "y")
+    assert known(tmp_path, "lesions") == sorted(expected, key=lambda row: [row[k] for k in key])
+    about = json.loads((tmp_path / "cohort/cohort.json").read_text())
+    assert about["counts"]["all"]["lesions"] == 4
+    (tmp_path / "registry/lesions.csv").unlink()
+    programme.others = {}
+    programme.build(tmp_path)
+    assert not (tmp_path / "cohort/lesions.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "used"),
+    [
+        (-4.4, -6.4, True),
+        (-4.5, 0, False),
+        (0, -6.5, False),
+        (19.4, 29.4, True),
+        (19.5, 0, False),
+        (0, 29.5, False),
+    ],
+)
+def test_a_lesion_has_a_part_of_its_image(tmp_path: Path, x: float, y: float, used: bool) -> None:
+    """A box of 4 columns and 6 rows, an image of 20 columns and 30 rows."""
+    programme = Programme()
+    programme.screened("E1", "W1", FIRST, rows=30, columns=20)
+    sop_uid = programme.images[0]["sop_uid"]
+    programme.others = {"lesions": [box(sop_uid, x, y), box("9.9", 1, 1), box("9.9", 2, 1)]}
+    programme.build(tmp_path)
+    table = tmp_path / "cohort/lesions.parquet"
+    assert table.exists() == used
+    notices = json.loads((tmp_path / "cohort/cohort.json").read_text())["notices"]
+    told = [line for line in notices if line.startswith("lesions: ")]
+    outside = "lesions: 1 lesions lie outside their image; not used"
+    strange = "lesions: 1 images are marked that the index does not have; not used"
+    assert told == [strange] + [outside] * (not used)
 
 
 @pytest.mark.parametrize(

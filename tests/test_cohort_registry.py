@@ -23,6 +23,7 @@ EXAMS = "exam_id,woman_id,exam_date,study_uid,site\nE1,W1,2010-03-01,,north\nE2,
 CANCERS = "woman_id,diagnosis_date,breast,invasive,size_mm\nW1,2010-03-20,L,true,11.5\n"
 DENSITY = "exam_id,breast,density,percent\n"
 LANDMARKS = "sop_uid,nipple_x,nipple_y\n"
+LESIONS = "sop_uid,x,y,width,height,kind,malignant\n"
 
 
 def write(folder: Path, **tables: str) -> Path:
@@ -186,6 +187,20 @@ def test_what_is_ignored_is_named(tmp_path: Path) -> None:
         ({"landmarks": LANDMARKS + "1.2,5,here\n"}, r"^[^\n]*'nipple_y' is not a number[^\n]*$"),
         ({"landmarks": LANDMARKS + "1.2,5,6\n1.2,5,6\n"}, "row 3, column 'sop_uid' repeats row 2"),
         ({"landmarks": LANDMARKS + "?,5,6\n"}, "row 2, column 'sop_uid' is a word or sign for a"),
+        ({"lesions": "sop_uid,x,y,width\n1.2,1,1,1\n"}, "lesions.csv: column 'height' .* is miss"),
+        ({"lesions": LESIONS + "1.2,1,1,0,2,,\n"}, "'width' is outside 0.1 to 100000 pixels; corr"),
+        ({"lesions": LESIONS + "1.2,1,1,1,-2,,\n"}, "'height' is outside 0.1 to 100000 pixels; co"),
+        ({"lesions": LESIONS + "1.2,1,,1,2,,\n"}, "row 2, column 'y' is empty; fill in upper edge"),
+        ({"lesions": LESIONS + "1.2,1,1,1,2,lump,\n"}, "'kind' is none of mass, calcification, di"),
+        ({"lesions": LESIONS + "1.2,1,1,1,2,,yes\n"}, "'malignant' is not true or false"),
+        (
+            {"lesions": LESIONS + "1.2,1,1,1,2,,\n1.2,1,2,1,2,,\n1.2,1,1.0,9,9,,\n"},
+            "lesions.csv: row 4, column 'sop_uid, x, y' repeats row 2; keep one",
+        ),
+        (
+            {"readings": "exam_id,reader,breast,score,reading\nE1,a,L,1,3\n"},
+            "readings.csv: row 2, column 'reading' is none of 1, 2; correct it, or leave",
+        ),
         # Files.
         ({"exams": EXAMS.replace(",", ";")}, "exams.csv: columns are separated by semicolons; w"),
         ({"exams": EXAMS.replace(",", "\t")}, "exams.csv: columns are separated by tabs; write"),
@@ -426,6 +441,7 @@ def test_the_side_of_a_cancer_may_be_unknown(tmp_path: Path) -> None:
 
 WOMEN = "woman_id,followup_end,emigration_date,death_date\n"
 READINGS = "exam_id,reader,breast,score\n"
+ORDERED = "exam_id,reader,breast,score,reading\n"
 DECISIONS = "exam_id,recalled\n"
 
 
@@ -461,6 +477,10 @@ DECISIONS = "exam_id,recalled\n"
             "readings.csv: row 2 and 1 more: every reader scored 2 or more, and the exam has no row",
         ),
         (
+            {"readings": ORDERED + "E1,a,L,1,1\nE1,b,L,1,1\nE1,c,L,1,2\nE1,a,R,1,1\n"},
+            "readings.csv: row 2 and 1 more: two readers have the same reading of one breast; whose",
+        ),
+        (
             {"exams": EXAMS + "E3,w1,2012-01-01,,\nE4,0W1,2012-01-01,,\nE5,W1.0,2012-01-01,,\n"},
             "exams.csv: row 2 and 3 more: woman_id is another's but for case or zeros",
         ),
@@ -492,6 +512,8 @@ def test_what_is_odd_is_noticed(tmp_path: Path, tables: dict[str, str], notice: 
         {"readings": READINGS + "E1,a,L,2\nE1,b,R,1\n", "decisions": DECISIONS + "E2,false\n"},
         {"readings": READINGS + "E1,a,L,2\nE1,b,R,2\n", "decisions": DECISIONS + "E1,false\n"},
         {"readings": READINGS + "E1,a,L,2\nE1,b,R,2\n"},
+        {"readings": ORDERED + "E1,a,L,1,1\nE1,b,L,1,2\nE1,b,R,1,1\nE1,c,L,1,\nE1,d,L,1,\n"},
+        {"lesions": LESIONS + "1.2,-0.5,1,1,2,,\n1.2,-0.5,2,1,2,mass,true\n"},
         {"density": DENSITY + "E1,L,,0\nE1,R,a,\n"},
         {"landmarks": "sop_uid,nipple_x,nipple_y,nipple_visible\n1.2,5,6,\n1.3,,,false\n"},
     ],

@@ -70,13 +70,13 @@ def test_what_was_said_of_the_repeats_is_united() -> None:
         registry(
             exams=[exam("a", on(0)), exam("b", on(3)), exam("later", on(400))],
             readings=[
-                {"exam_id": e, "reader": reader, "breast": breast, "score": score}
-                for e, reader, breast, score in (
-                    ("a", "r1", "L", 1),
-                    ("b", "r1", "L", 3),
-                    ("a", "r1", "R", 2),
-                    ("b", "r2", "R", 1),
-                    ("later", "r1", "L", 5),
+                {"exam_id": e, "reader": reader, "breast": breast, "score": score, "reading": turn}
+                for e, reader, breast, score, turn in (
+                    ("a", "r1", "L", 1, None),
+                    ("b", "r1", "L", 3, 2),
+                    ("a", "r1", "R", 2, 1),
+                    ("b", "r2", "R", 1, 1),
+                    ("later", "r1", "L", 5, 1),
                 )
             ],
             decisions=[
@@ -105,10 +105,10 @@ def test_what_was_said_of_the_repeats_is_united() -> None:
         7,
     ).registry
     assert rows(merged.readings) == [
-        ("a", "r1", "L", 3),
-        ("a", "r1", "R", 2),
-        ("a", "r2", "R", 1),
-        ("later", "r1", "L", 5),
+        ("a", "r1", "L", 3, 2),
+        ("a", "r1", "R", 2, 1),
+        ("a", "r2", "R", 1, None),
+        ("later", "r1", "L", 5, 1),
     ]
     assert rows(merged.decisions.select("exam_id", "consensus", "recalled")) == [("a", True, True)]
     assert rows(merged.density) == [("a", "L", "c", 50.0)]
@@ -134,7 +134,7 @@ EXAMS = st.lists(
 )
 READINGS = st.dictionaries(
     st.tuples(st.integers(0, 7), st.sampled_from("AB"), st.sampled_from("LR")),
-    st.integers(1, 5),
+    st.tuples(st.integers(1, 5), st.sampled_from([None, 1, 2])),
     max_size=12,
 )
 DECISIONS = st.dictionaries(
@@ -142,11 +142,28 @@ DECISIONS = st.dictionaries(
 )
 
 
+def turns_one_by_one(readings: Rows, merged: Merged) -> dict[tuple[str, str, str], int]:
+    """Who read first, by examination, reader and breast: as the first of its exams that says it.
+
+    What another exam says of a turn that an earlier one has given is not taken.
+    """
+    days = examinations(merged)
+    given_by: dict[tuple[str, str, int], str] = {}
+    turns: dict[tuple[str, str, str], int] = {}
+    for row in sorted(readings, key=lambda row: (days[row["exam_id"]][1], row["exam_id"])):
+        first, turn = days[row["exam_id"]][0], row["reading"]
+        if turn is None:
+            continue
+        if given_by.setdefault((first, row["breast"], turn), row["exam_id"]) == row["exam_id"]:
+            turns.setdefault((first, row["reader"], row["breast"]), turn)
+    return turns
+
+
 @settings(max_examples=50)
 @given(EXAMS, READINGS, DECISIONS, st.integers(0, 9), st.randoms(use_true_random=False))
 def test_readings_and_decisions_as_one_by_one(
     exams: list[tuple[str, date | None]],
-    readings: dict[tuple[int, str, str], int],
+    readings: dict[tuple[int, str, str], tuple[int, int | None]],
     decisions: dict[int, tuple[bool | None, bool]],
     days: int,
     random: Any,
@@ -154,8 +171,8 @@ def test_readings_and_decisions_as_one_by_one(
     given = {
         "exams": [exam(f"{n}", day, woman) for n, (woman, day) in enumerate(exams)],
         "readings": [
-            {"exam_id": f"{n}", "reader": reader, "breast": breast, "score": score}
-            for (n, reader, breast), score in readings.items()
+            {"exam_id": f"{n}", "reader": r, "breast": breast, "score": score, "reading": turn}
+            for (n, r, breast), (score, turn) in readings.items()
             if n < len(exams)
         ],
         "decisions": [
@@ -170,7 +187,10 @@ def test_readings_and_decisions_as_one_by_one(
     for row in given["readings"]:
         key = (first[row["exam_id"]], row["reader"], row["breast"])
         scores[key] = max(scores.get(key, 0), row["score"])
-    assert rows(merged.registry.readings) == sorted((*key, score) for key, score in scores.items())
+    turns = turns_one_by_one(given["readings"], merged)
+    assert rows(merged.registry.readings) == sorted(
+        ((*key, score, turns.get(key)) for key, score in scores.items()), key=str
+    )
     for row in merged.registry.decisions.to_dicts():
         said = [d for d in given["decisions"] if first[d["exam_id"]] == row["exam_id"]]
         for column in ("consensus", "recalled"):

@@ -172,7 +172,7 @@ def cohort_of(folder: Path, out: Path) -> tuple[list[tuple[object, ...]], list[i
         "len",
     )
     kept = exams.join(count, on="exam").select(columns).rows()
-    for name in ("density", "quality"):
+    for name in ("density", "quality", "decisions", "cancers", "lesions"):
         labels = pl.read_parquet(out / "cohort" / f"{name}.parquet")
         kept += labels.drop("exam", "image", strict=False).rows()
     return sorted(kept, key=str), sorted(exams["age_years"])
@@ -456,6 +456,9 @@ def test_labels_of_breasts_and_images_keep_all_but_the_names(tmp_path: Path) -> 
         "density": "exam_id,breast,density,percent\nA1,L,,12.25\nA1,R,d,\n",
         "quality": "exam_id,breast,view,grade,blurred\nA1,L,CC,P,false\nA1,L,MLO,,\n",
         "landmarks": "sop_uid,nipple_x,nipple_y,nipple_visible\n1.2.3,-0.25,1700,true\n",
+        "lesions": "sop_uid,x,y,width,height,kind,malignant\n1.2.3,-0.5,17,8,9.5,mass,true\n"
+        "1.2.3,3,4,5,6,,\n",
+        "readings": "exam_id,reader,breast,score,reading\nA1,Hansen,L,3,2\n",
     }
     cover_registry(registry(tmp_path / "registry", **tables), tmp_path / "out", ALIASES)
     covered = {name: read(tmp_path / "out" / f"{name}.csv") for name in tables}
@@ -470,6 +473,13 @@ def test_labels_of_breasts_and_images_keep_all_but_the_names(tmp_path: Path) -> 
     ]
     assert [tuple(row.values()) for row in covered["landmarks"]] == [
         (ALIASES.uid("1.2.3"), "-0.25", "1700", "true")
+    ]
+    assert [tuple(row.values()) for row in covered["lesions"]] == [
+        (ALIASES.uid("1.2.3"), "-0.5", "17", "8", "9.5", "mass", "true"),
+        (ALIASES.uid("1.2.3"), "3", "4", "5", "6", "", ""),
+    ]
+    assert [tuple(row.values()) for row in covered["readings"]] == [
+        (exam, ALIASES.other("reader", "Hansen"), "L", "3", "2")
     ]
 
 

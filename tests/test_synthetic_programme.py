@@ -246,6 +246,45 @@ def test_the_registry_knows_of_images_what_the_truth_does(programme):
         assert not row["blurred"] or row["grade"] == "I"
 
 
+LOOKS = {
+    "spiculated mass": "mass",
+    "smooth mass": "mass",
+    "calcification cluster": "calcification",
+    "coarse calcification": "calcification",
+    "architectural distortion": "distortion",
+    "asymmetry": "asymmetry",
+}
+
+
+def test_the_registry_has_the_boxes_of_the_truth(programme):
+    """A box of whole pixels, ends excluded, begins half a pixel before the first one's centre."""
+    boxes = {}
+    for row in pq.read_table(programme / "truth" / "images.parquet").to_pylist():
+        said = zip(row["lesion_boxes"], row["lesion_kinds"], row["lesion_malignant"], strict=True)
+        for (x0, y0, x1, y1), kind, malignant in said:
+            place = (x0 - 0.5, y0 - 0.5, x1 - x0, y1 - y0)
+            boxes[row["sop_uid"], *place] = (LOOKS[kind], str(malignant).lower())
+    names = ("x", "y", "width", "height")
+    listed = {
+        (row["sop_uid"], *(float(row[name]) for name in names)): (row["kind"], row["malignant"])
+        for row in rows(programme / "registry" / "lesions.csv")
+    }
+    assert listed == boxes
+    assert {kind for kind, _ in listed.values()} >= {"mass", "calcification"}
+    assert {malignant for _, malignant in listed.values()} == {"true", "false"}
+
+
+def test_each_breast_has_a_first_and_a_second_reading(programme):
+    turns = {}
+    for row in rows(programme / "registry" / "readings.csv"):
+        turns.setdefault((row["exam_id"], row["breast"]), {})[row["reader"]] = row["reading"]
+    assert all(sorted(pair.values()) == ["1", "2"] for pair in turns.values())
+    first = {exam: pair for (exam, _), pair in turns.items()}
+    assert all(first[exam] == pair for (exam, _), pair in turns.items())
+    lower_first = {pair[min(pair)] == "1" for pair in first.values()}
+    assert lower_first == {True, False}
+
+
 def test_the_cancer_stays_in_its_place_between_views_and_rounds(programme):
     depths = {}
     for row in pq.read_table(programme / "truth" / "images.parquet").to_pylist():

@@ -1,7 +1,8 @@
 """From an index and a registry to a cohort: exams with images, outcome, priors and split.
 
 ``write_cohort`` leaves ``exams.parquet``, ``images.parquet``, ``attrition.parquet`` and
-``cohort.json``, and where there is what they hold ``density.parquet``, ``quality.parquet``,
+``cohort.json``, and where there is what they hold ``readings.parquet``, ``decisions.parquet``,
+``cancers.parquet``, ``density.parquet``, ``quality.parquet``, ``lesions.parquet``,
 ``risk_factors.parquet`` and ``mirai.csv``. The index's pseudonyms name women, exams and images
 there; Patient ID, Accession Number, UIDs and the registry's own names stay behind. Where several
 studies are one exam, the first of their pseudonyms in alphabetical order names it.
@@ -33,7 +34,17 @@ from mim.cohort.splits import check_shares, divide_exams
 from mim.cohort.summary import cohort_counts, followup_notices, print_summary
 from mim.errors import InputError
 from mim.schemas import registry as schemas
-from mim.schemas.cohort import ATTRITION, DENSITY, EXAMS, IMAGES, QUALITY
+from mim.schemas.cohort import (
+    ATTRITION,
+    CANCERS,
+    DECISIONS,
+    DENSITY,
+    EXAMS,
+    IMAGES,
+    LESIONS,
+    QUALITY,
+    READINGS,
+)
 from mim.schemas.table import Schema, read_table, write_json, write_table
 from mim.vocab import Reason
 
@@ -157,8 +168,12 @@ def _write_tables(
     write_frame(images, IMAGES, out / "images.parquet")
     names = exams.select("exam_id", "exam")
     perhaps = {
+        "readings": (labels.readings, READINGS),
+        "decisions": (labels.decisions, DECISIONS),
+        "cancers": (labels.cancers, CANCERS),
         "density": (labels.density, DENSITY),
         "quality": (labels.quality, QUALITY),
+        "lesions": (labels.lesions, LESIONS),
         "risk_factors": (risk_factors.join(names, on="exam_id"), RISK_FACTORS),
     }
     for name, (table, schema) in perhaps.items():

@@ -48,6 +48,7 @@ def odd_rows(tables: dict[str, Table]) -> list[str]:
         *_odd_cancers(frames),
         *_odd_ends(frames),
         *_odd_readings(frames),
+        *_odd_order(frames["readings"]),
         *_silent_rows(frames),
         *_odd_places(frames["landmarks"]),
     )
@@ -118,6 +119,13 @@ def _odd_readings(frames: dict[str, pl.DataFrame]) -> Found:
     rows = undecided.join(agreed, on="exam_id", how="semi")[ROW]
     what = f"every reader scored {POSITIVE} or more, and the exam has no row in decisions"
     yield "readings", rows, what
+
+
+def _odd_order(readings: pl.DataFrame) -> Found:
+    """Two readers of a breast, for a reader has one row for it, of whom each is the first."""
+    ordered = readings.drop_nulls("reading")
+    both = ordered.filter(pl.struct("exam_id", "breast", "reading").is_duplicated())
+    yield "readings", both[ROW], "two readers have the same reading of one breast; whose it is counts as unknown"
 
 
 def _silent_rows(frames: dict[str, pl.DataFrame]) -> Found:

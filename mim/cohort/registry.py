@@ -34,6 +34,7 @@ class Registry:
     density: pl.DataFrame
     quality: pl.DataFrame
     landmarks: pl.DataFrame
+    lesions: pl.DataFrame
     risk_factors: pl.DataFrame
     notices: list[str]
 

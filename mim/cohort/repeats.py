@@ -2,7 +2,8 @@
 
 ``mim.cohort.priors`` has the rule and its reasons. What was read and decided of the repeats is
 united: recalled if any was, each reader's highest score of a breast, and of an outcome that the
-registry gives the worst, whole; of all else what the earliest exam that has it says.
+registry gives the worst, whole; of all else, as of who read first, what the earliest exam that has
+it says.
 """
 
 from collections.abc import Sequence
@@ -95,6 +96,9 @@ def _unite(table: pl.DataFrame, key: Sequence[str], repeats: pl.DataFrame) -> pl
     if hers.is_empty():
         return table
     key = ["examination", *key[1:]]
+    if "reading" in table.columns:
+        earliest = pl.col("exam_id").first().over("examination", "breast", "reading")
+        hers = hers.with_columns(reading=pl.when(exam_id=earliest).then("reading"))
     if "outcome" in table.columns:
         worst = pl.col("outcome").cast(WORST_FIRST)
         hers = hers.sort(worst, "years_to_cancer", nulls_last=True, maintain_order=True)

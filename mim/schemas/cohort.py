@@ -102,6 +102,54 @@ QUALITY = Schema(
 """``quality.parquet``: what is known of an image's positioning; written where something is.
 Landmarks are places of the stored image, 0 the centre of its first pixel."""
 
+READINGS = Schema(
+    "cohort readings",
+    key=("exam", "reader", "breast"),
+    columns=(
+        Column("exam", TEXT, "pseudonym of the exam", False),
+        Column("reader", TEXT, "reader 1, 2, ..., in the order in which they began to read", False),
+        *registry.READINGS.columns[2:],
+    ),
+)
+"""``readings.parquet``: what each reader said of a breast; written where something is known."""
+
+DECISIONS = Schema(
+    "cohort decisions",
+    key=("exam",),
+    columns=(
+        Column("exam", TEXT, "pseudonym of the exam", False),
+        *registry.DECISIONS.columns[1:],
+    ),
+)
+"""``decisions.parquet``: consensus and recall of an exam; written where something is known."""
+
+CANCERS = Schema(
+    "cohort cancers",
+    key=("exam", "breast"),
+    columns=(
+        Column("exam", TEXT, "pseudonym of the exam", False),
+        Column("breast", TEXT, "side", False, tuple(BREASTS)),
+        Column("years_to_cancer", pa.float64(), "from the exam to the breast's cancer"),
+        *registry.CANCERS.columns[3:6],
+    ),
+)
+"""``cancers.parquet``: the cancer that made a breast's outcome one of ``CANCERS`` of ``mim.vocab``, a
+row for each such breast of an exam; written where there is one."""
+
+LESIONS = Schema(
+    "cohort lesions",
+    key=("image", "x", "y"),
+    columns=(
+        Column("image", TEXT, "pseudonym of the image", False),
+        Column("exam", TEXT, "pseudonym of the exam", False),
+        Column("laterality", TEXT, "side of the breast", False, tuple(Laterality)),
+        Column("view", TEXT, "projection", False, tuple(SCREENING_VIEWS)),
+        *registry.LESIONS.columns[1:],
+    ),
+)
+"""``lesions.parquet``: boxes round lesions, in pixels of the stored image, 0 the centre of its first
+pixel; written where there is one."""
+
 ATTRITION = Schema(
     "attrition",
     key=("step", "unit", "reason"),

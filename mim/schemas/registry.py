@@ -71,6 +71,13 @@ READINGS = Schema(
             False,
             ("1", "2", "3", "4", "5"),
         ),
+        Column(
+            "reading",
+            pa.int32(),
+            "1 or 2: first or second reading of independent double reading; missing: unknown",
+            values=("1", "2"),
+            required=False,
+        ),
     ),
 )
 
@@ -187,6 +194,24 @@ LANDMARKS = Schema(
 lies on the image, one with a place does, and one without is unknown. The place of a point that is
 said not to lie on the image is not used."""
 
+LESION_KINDS = ("mass", "calcification", "distortion", "asymmetry")
+
+LESIONS = Schema(
+    "lesions",
+    key=("sop_uid", "x", "y"),
+    columns=(
+        Column("sop_uid", TEXT, "SOP Instance UID (0008,0018) of the image", False),
+        Column("x", pa.float64(), "left edge of its box: column of the stored image", False),
+        Column("y", pa.float64(), "upper edge of its box: row of the stored image", False),
+        Column("width", pa.float64(), "columns that the box is wide", False),
+        Column("height", pa.float64(), "rows that the box is high", False),
+        Column("kind", TEXT, "what it looks like", values=LESION_KINDS, required=False),
+        Column("malignant", pa.bool_(), "it is cancer; missing: unknown", required=False),
+    ),
+)
+"""Boxes round lesions of images. 0 is the centre of the first pixel, so a box round that pixel alone
+has its edges at -0.5, and is 1 wide and 1 high."""
+
 RISK_FACTORS = Schema(
     "risk_factors",
     key=("exam_id",),
@@ -217,6 +242,7 @@ REGISTRY = (
     DENSITY,
     QUALITY,
     LANDMARKS,
+    LESIONS,
     RISK_FACTORS,
 )
 NEEDED = (EXAMS,)
@@ -234,6 +260,8 @@ PLAUSIBLE = {
     "years_to_cancer": (0.0, 99.0, "years"),
     "years_followed": (0.0, 99.0, "years"),
     "percent": (0.0, 100.0, "per cent"),
+    "width": (0.1, 100_000.0, "pixels"),
+    "height": (0.1, 100_000.0, "pixels"),
 }
 """Lowest and highest number that a column may hold, and its unit. 100 years is Mirai's 'never'."""
 

@@ -27,9 +27,13 @@ DISMISSED = 0.72
 
 @dataclass(frozen=True)
 class Reading:
-    """What two readers said and what was decided; scores 1 to 5 by (reader, breast)."""
+    """What two readers said and what was decided; scores 1 to 5 by (reader, breast).
+
+    ``first``: who of the two read first.
+    """
 
     scores: dict[tuple[str, Laterality], int]
+    first: str
     consensus: bool
     recalled: bool
 
@@ -59,7 +63,8 @@ def read_exam(seed: int, woman: Woman, exam: Exam) -> Reading:
     both = all(max(scores[name, side] for side in BREASTS) >= 2 for name in names)
     dismissed = rng.random() < DISMISSED - 0.12 * (highest - 2) + (0.05 if not both else -0.10)
     missed = cancer is not None and not found
-    return Reading(scores, consensus, found or (consensus and not missed and not dismissed))
+    recalled = found or (consensus and not missed and not dismissed)
+    return Reading(scores, names[int(rng.integers(2))], consensus, recalled)
 
 
 def _impressions(

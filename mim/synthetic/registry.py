@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,18 +15,30 @@ from mim.schemas.registry import (
     DENSITY,
     EXAMS,
     LANDMARKS,
+    LESIONS,
     QUALITY,
     READINGS,
     WOMEN,
 )
 from mim.schemas.table import Schema, write_whole
 from mim.synthetic.imaging import study_uid
+from mim.synthetic.lesions import LesionKind
 from mim.synthetic.readers import read_exam
 from mim.synthetic.settings import ProgrammeSettings
 from mim.synthetic.women import Exam, Woman
 from mim.vocab import FoundBy
 
 Row = dict[str, object]
+
+LOOKS = {
+    LesionKind.SPICULATED_MASS: "mass",
+    LesionKind.SMOOTH_MASS: "mass",
+    LesionKind.CALCIFICATIONS: "calcification",
+    LesionKind.COARSE_CALCIFICATION: "calcification",
+    LesionKind.DISTORTION: "distortion",
+    LesionKind.ASYMMETRY: "asymmetry",
+}
+"""What the registry calls each kind of lesion."""
 
 GRADES = (1, 1, 1, 2, 2, 2, 2, 2, 3, 3)
 """Histological grades in the shares in which cancers have them here."""
@@ -53,7 +66,7 @@ def write_registry(folder: Path, women: Iterable[Woman], settings: ProgrammeSett
 
 
 def write_image_tables(folder: Path, truth: pa.Table) -> None:
-    """Write what the registry knows of single images: their quality, and points marked on them.
+    """Write what the registry knows of single images: quality, points and lesions marked on them.
 
     An image that was taken again has no row among the qualities: the exam has another one.
 
@@ -64,6 +77,19 @@ def write_image_tables(folder: Path, truth: pa.Table) -> None:
     renamed = kept.rename_columns({"laterality": "breast"})
     for schema, rows in ((QUALITY, renamed), (LANDMARKS, truth)):
         _write_csv(folder / f"{schema.name}.csv", rows.select([c.name for c in schema.columns]))
+    lesions = [row for image in truth.to_pylist() for row in _lesions(image)]
+    _write_csv(folder / f"{LESIONS.name}.csv", LESIONS.from_rows(lesions))
+
+
+def _lesions(image: dict[str, Any]) -> Iterable[Row]:
+    """The lesions of an image; of two boxes with one corner, which is their key, the first."""
+    boxes: dict[tuple[int, int], Row] = {}
+    names = ("lesion_boxes", "lesion_kinds", "lesion_malignant")
+    for (left, top, right, bottom), kind, malignant in zip(*map(image.get, names), strict=True):
+        row = {"sop_uid": image["sop_uid"], "x": left - 0.5, "y": top - 0.5}
+        size = {"width": right - left, "height": bottom - top}
+        boxes.setdefault((left, top), {**row, **size, "kind": LOOKS[kind], "malignant": malignant})
+    return boxes.values()
 
 
 def _cancer(woman: Woman, seed: int) -> list[Row]:
@@ -103,7 +129,13 @@ def _add_exam(
         }
     )
     tables[READINGS].extend(
-        this | {"reader": reader, "breast": side, "score": score}
+        this
+        | {
+            "reader": reader,
+            "breast": side,
+            "score": score,
+            "reading": 1 if reader == reading.first else 2,
+        }
         for (reader, side), score in reading.scores.items()
     )
     tables[DECISIONS].append(this | {"consensus": reading.consensus, "recalled": reading.recalled})
