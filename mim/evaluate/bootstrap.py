@@ -126,20 +126,44 @@ def _draw(women: int, resamples: int, seed: list[int]) -> Times:
     return times
 
 
-def estimate(
-    value: float, drawn: Floats, women: npt.NDArray[np.generic], cases: Bools | None
-) -> Estimate:
+class Base(NamedTuple):
+    """What a figure rests on: rows and women, and those with a case where it looks for cases."""
+
+    n: int
+    women: int
+    cases: int | None = None
+    women_with: int = 0
+    women_without: int = 0
+
+
+def base_of(woman: npt.NDArray[np.int64], cases: Bools | None) -> Base:
+    """Count rows.
+
+    Args:
+        woman: ``[row]``, her number, from 0 on.
+        cases: ``[row]``, which rows count as cases; None: the figure looks for none.
+    """
+
+    def women(rows: npt.NDArray[np.int64]) -> int:
+        return int(np.count_nonzero(np.bincount(rows)))
+
+    if cases is None:
+        return Base(len(woman), women(woman))
+    return Base(
+        len(woman), women(woman), int(cases.sum()), women(woman[cases]), women(woman[~cases])
+    )
+
+
+def estimate(value: float, drawn: Floats, base: Base) -> Estimate:
     """A figure and its resamples ``[resample]`` as an estimate; never fails, gives a reason."""
-    count = len(np.unique(women))
 
     def made(low: float | None, high: float | None, reason: str | None) -> Estimate:
         known = None if np.isnan(value) else float(value)
-        found = None if cases is None else int(cases.sum())
-        return Estimate(known, low, high, len(women), found, count, reason)
+        return Estimate(known, low, high, base.n, base.cases, base.women, reason)
 
     if np.isnan(value):
-        return made(None, None, _why_undefined(len(women), cases))
-    if reason := _too_few(women, cases):
+        return made(None, None, _why_undefined(base))
+    if reason := _too_few(base):
         return made(None, None, f"no interval: needs {reason}")
     defined = drawn[~np.isnan(drawn)]
     if defined.size == 0 or defined.min() == defined.max():
@@ -166,25 +190,26 @@ def bootstrap_by_woman(
         seed: of the draws.
     """
     values, drawn = resample_women(statistic, women, resamples=resamples, seed=seed)
+    woman = np.unique(women, return_inverse=True)[1]
     return [
-        estimate(float(value), draws, women, rows)
+        estimate(float(value), draws, base_of(woman, rows))
         for value, draws, rows in zip(values, drawn.T, cases, strict=True)
     ]
 
 
-def _too_few(women: npt.NDArray[np.generic], cases: Bools | None) -> str | None:
+def _too_few(base: Base) -> str | None:
     """The women that an interval needs, where there are fewer."""
-    if cases is None:
-        return f"{2 * LEAST_WOMEN} women" if len(np.unique(women)) < 2 * LEAST_WOMEN else None
-    fewest = min(len(np.unique(women[cases])), len(np.unique(women[~cases])))
+    if base.cases is None:
+        return f"{2 * LEAST_WOMEN} women" if base.women < 2 * LEAST_WOMEN else None
+    fewest = min(base.women_with, base.women_without)
     return f"{LEAST_WOMEN} women with and {LEAST_WOMEN} without" if fewest < LEAST_WOMEN else None
 
 
-def _why_undefined(rows: int, cases: Bools | None) -> str:
-    if not rows:
+def _why_undefined(base: Base) -> str:
+    if not base.n:
         return "nothing to measure"
-    if cases is None:
+    if base.cases is None:
         return "not defined on these rows"
-    if not cases.any():
+    if not base.cases:
         return "no cases"
-    return "only cases" if cases.all() else "not defined on these rows"
+    return "only cases" if base.cases == base.n else "not defined on these rows"

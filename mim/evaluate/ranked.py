@@ -34,10 +34,12 @@ class Ranked:
     Attributes:
         upto: ``[kind, 1 + group, resample]``, rows in the first groups; none of them first.
         factors: ``[kind, resample]``, how much a row of a kind counts among all rows.
+        with_cancer: the groups that hold a cancer.
     """
 
     upto: Counts
     factors: Floats
+    with_cancer: Ints
 
     @property
     def totals(self) -> Floats:
@@ -66,46 +68,42 @@ class Ranked:
 
         A tie counts one half. NaN without cancers or without others.
         """
-        healthy, (groups, cancers) = self.upto[HEALTHY], self._cancers(kinds)
-        lower = healthy[-1] - healthy[groups].astype(np.float64)
-        lower -= (healthy[groups + 1] - healthy[groups]) / 2
-        pairs = cancers.sum(axis=0) * healthy[-1]
-        return _share(np.einsum("gr,gr->r", cancers, lower), pairs)
+        cancers, above, not_below = self._cancers(kinds)
+        lower = np.einsum("gr,gr->r", cancers, 1 - (above + not_below) / 2)
+        return _share(lower, cancers.sum(axis=0))
 
     def partial_auc(self, kinds: Sequence[int], least_specificity: float) -> Floats:
         """``[resample]``, the AUC above a specificity, from 0.5 (chance) to 1 (McClish 1989,
         doi 10.1177/0272989X8900900307)."""
         most = 1 - least_specificity
-        healthy = _share(self.upto[HEALTHY], self.totals[HEALTHY])
-        cancers = self.upto[list(kinds)].sum(axis=0, dtype=np.float64)
-        cancers = _share(cancers, cancers[-1])
-        left, right = np.minimum(healthy[:-1], most), np.minimum(healthy[1:], most)
-        width = healthy[1:] - healthy[:-1]
-        slope = np.divide(cancers[1:] - cancers[:-1], width, np.zeros(width.shape), where=width > 0)
-        ends = 2 * cancers[:-1] + slope * (left + right - 2 * healthy[:-1])
-        area = np.sum((right - left) * ends / 2, axis=0)
+        cancers, above, not_below = self._cancers(kinds)
+        left, right = np.minimum(above, most), np.minimum(not_below, most)
+        # Of a tie, the healthy rows come evenly before and after the cancer.
+        inside = _share(right - left, not_below - above)
+        each = np.where(not_below > above, inside * (most - (left + right) / 2), most - left)
+        area = _share(np.einsum("gr,gr->r", cancers, each), cancers.sum(axis=0))
         chance = most**2 / 2
-        scaled = (1 + (area - chance) / (most - chance)) / 2
-        return np.asarray(scaled, np.float64)
+        return np.asarray((1 + (area - chance) / (most - chance)) / 2, np.float64)
 
     def average_precision(self, kinds: Sequence[int]) -> Floats:
         """``[resample]``, mean share of cancers among those selected, over the cancers.
 
         Rows of which it is not known whether they have a cancer are left out.
         """
-        groups, cancers = self._cancers(kinds)
-        known = [HEALTHY, *kinds]
-        counted = self.upto[known][:, groups + 1].astype(np.float64) * self.factors[known][:, None]
-        with np.errstate(invalid="ignore"):
-            precision = counted[1:].sum(axis=0) / counted.sum(axis=0)
-        return _share(np.nansum(cancers * precision, axis=0), cancers.sum(axis=0))
+        cancers, _, not_below = self._cancers(kinds)
+        found = np.cumsum(cancers, axis=0)
+        others = not_below * self.totals[HEALTHY] * self.factors[HEALTHY]
+        precision = np.nan_to_num(_share(found, found + others))
+        return _share(np.sum(cancers * precision, axis=0), cancers.sum(axis=0))
 
-    def _cancers(self, kinds: Sequence[int]) -> tuple[Ints, Floats]:
-        """Groups with a cancer of some kinds, and how many ``[group, resample]``."""
-        upto = self.upto[list(kinds)].sum(axis=0, dtype=np.float64)
-        counts = np.diff(upto, axis=0)
-        groups = np.flatnonzero(counts.any(axis=1))
-        return groups, counts[groups]
+    def _cancers(self, kinds: Sequence[int]) -> tuple[Floats, Floats, Floats]:
+        """Of each group with a cancer ``[group, resample]``: the cancers of some kinds, the share of
+        healthy rows that score higher, and of those that score as high or higher."""
+        ends = np.stack([self.with_cancer, self.with_cancer + 1])
+        before, after = self.upto[np.array(kinds)[:, None, None], ends].transpose(1, 0, 2, 3)
+        cancers = np.einsum("kgr,kr->gr", after - before, self.factors[list(kinds)])
+        above, not_below = _share(self.upto[HEALTHY][ends], self.totals[HEALTHY])
+        return cancers, above, not_below
 
 
 RankedStatistic = Callable[[Ranked], Floats]
@@ -141,6 +139,7 @@ class Ranking:
             -values[np.append(starts, len(values))[1:] - 1],
         )
         group = np.searchsorted(starts, place, side="right") - 1
+        self._with_cancer = np.unique(group[kind > UNKNOWN])
         self.women, number = _numbered(woman)
         self._rows = csr_array(
             (np.ones(len(scores), np.float32), (kind * self.groups + group, number)),
@@ -164,7 +163,8 @@ class Ranking:
         counts = counts.reshape(self.kinds, self.groups, len(times))
         upto = np.zeros((self.kinds, self.groups + 1, len(times)), np.float32)
         np.cumsum(counts, axis=1, out=upto[:, 1:])
-        return Ranked(upto, self._factors(upto[:, -1].astype(np.float64)))
+        factors = self._factors(upto[:, -1].astype(np.float64))
+        return Ranked(upto, factors, self._with_cancer)
 
     def replicates(self, statistic: RankedStatistic, *, resamples: int, seed: int) -> Replicates:
         """A statistic of the rows and of resamples of their women.

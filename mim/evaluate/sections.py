@@ -76,6 +76,7 @@ class Section:
         tables: of the page.
         pictures: SVG.
         facts: what ``metrics.json`` holds beside the figures.
+        anchor: its place in the page; missing: the task's name.
     """
 
     task: Task
@@ -86,6 +87,12 @@ class Section:
     tables: Sequence[Table]
     pictures: Sequence[Markup] = ()
     facts: dict[str, object] = field(default_factory=dict)
+    anchor: str | None = None
+
+    @property
+    def place(self) -> str:
+        """The section's name in addresses within the page."""
+        return self.anchor or str(self.task)
 
 
 def unsaid(said: Mapping[str, Floats]) -> list[str]:

@@ -1,0 +1,121 @@
+"""Parts of a sample by what its exams, women or cancers have in common."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+
+from mim.evaluate.bootstrap import Bools
+from mim.evaluate.figures import MAKER
+from mim.evaluate.scored import Scored
+
+LEAST_ROWS = 30
+"""Rows that a part needs to be shown."""
+
+AGES = (50, 55, 60, 65, 70)
+"""Ages at which the next group begins: screening in Norway is from 50 to 69."""
+
+SIZES_MM = (10.0, 20.0)
+"""Largest diameters of the smaller two of three groups: T1a to b, T1c, and larger (TNM)."""
+
+
+@dataclass(frozen=True)
+class Subgroup:
+    """Rows with something in common.
+
+    Attributes:
+        subgroup: what, such as "maker" or "age".
+        level: which.
+        rows: ``[row]``. Where cancers are told apart, rows without a cancer are in all of them.
+    """
+
+    subgroup: str
+    level: str
+    rows: Bools
+
+
+def subgroups(rows: Scored) -> list[Subgroup]:
+    """Every part that is large enough, of those that differ at all."""
+    found = []
+    for name, values in (_of_exams(rows.rows) | _of_cancers(rows)).items():
+        levels = [str(level) for level in values.drop_nulls().unique().sort()]
+        parts = [
+            Subgroup(name, level, (values == level).fill_null(False).to_numpy()) for level in levels
+        ]
+        if name.startswith("cancer"):
+            healthy = rows.known & ~rows.cancer
+            parts = [Subgroup(p.subgroup, p.level, p.rows | healthy) for p in parts]
+        enough = [part for part in parts if part.rows.sum() >= LEAST_ROWS]
+        found += enough if len(levels) > 1 else []
+    return found
+
+
+def _of_exams(rows: pl.DataFrame) -> dict[str, pl.Series]:
+    """Levels ``[row]`` of what an exam has, missing where unknown."""
+    there = {name: rows[name] for name in ("site", "density") if name in rows}
+    found = {MAKER: rows["maker"], **there}
+    if "machine" in rows:
+        found["software"] = rows["machine"]
+    if "age_years" in rows:
+        found["age"] = _banded(rows["age_years"], AGES, "years")
+    if "priors" in rows:
+        found["priors"] = rows.select(
+            pl.when(pl.col("priors") > 0)
+            .then(pl.lit("some"))
+            .when(pl.col("priors") == 0)
+            .then(pl.lit("none"))
+        ).to_series()
+    if "exam_date" in rows:
+        found["period"] = _periods(rows["exam_date"])
+    return found
+
+
+def _of_cancers(rows: Scored) -> dict[str, pl.Series]:
+    """Levels ``[row]`` of what a cancer has, missing where there is none."""
+    facts = rows.rows.with_columns(sick=pl.Series(rows.cancer))
+    found = {}
+    if "invasive" in facts:
+        kind = (
+            pl.when("invasive")
+            .then(pl.lit("invasive"))
+            .when(~pl.col("invasive"))
+            .then(pl.lit("in situ"))
+        )
+        found["cancer type"] = facts.select(pl.when("sick").then(kind)).to_series()
+    if "size_mm" in facts:
+        sizes = facts.select(pl.when("sick").then("size_mm")).to_series()
+        found["cancer size"] = sizes.cut(
+            [*SIZES_MM], labels=["to 10 mm", "10 to 20 mm", "above 20 mm"], left_closed=False
+        ).cast(pl.String)
+    if "grade" in facts:
+        found["cancer grade"] = facts.select(
+            pl.when("sick").then(pl.col("grade").cast(pl.String))
+        ).to_series()
+    return found
+
+
+def _banded(values: pl.Series, starts: tuple[int, ...], unit: str) -> pl.Series:
+    inner = [f"{low} to {high - 1} {unit}" for low, high in pairwise(starts)]
+    labels = [f"below {starts[0]} {unit}", *inner, f"from {starts[-1]} {unit}"]
+    return (
+        values.cast(pl.Float64)
+        .cut([*map(float, starts)], labels=labels, left_closed=True)
+        .cast(pl.String)
+    )
+
+
+def _periods(days: pl.Series) -> pl.Series:
+    """Calendar years, in two to five parts as even as years allow."""
+    years = days.dt.year()
+    known = np.sort(years.drop_nulls().to_numpy())
+    if not len(known) or known[0] == known[-1]:
+        return pl.Series(days.name, [None] * len(days), pl.String)
+    span = known[-1] - known[0] + 1
+    step = int(np.ceil(span / min(5, span)))
+    first = known[0] + (years - known[0]) // step * step
+    last = (first + step - 1).clip(upper_bound=int(known[-1]))
+    joined = pl.select(
+        pl.concat_str(first.cast(pl.String), pl.lit(" to "), last.cast(pl.String))
+    ).to_series()
+    return joined if step > 1 else years.cast(pl.String)
