@@ -31,6 +31,7 @@ CELLS_PER_LOG_ODD = 128
 """Rows whose log odds lie within one part of so many count as one, at their mean."""
 
 MOST_STEPS = 50
+MOST_MOVED = 5.0
 
 
 class Curve(NamedTuple):
@@ -102,6 +103,13 @@ def calibration_statistic(probability: Floats, cancer: Bools) -> Statistic:
         )
 
     return statistic
+
+
+def recalibration(of_rows: Floats, cancer: Bools, weights: Floats) -> tuple[float, float]:
+    """Intercept and slope of log odds(cancer) on log odds ``[row]``; NaN where none fits."""
+    cells = _cells(of_rows, cancer)
+    intercept, slope = _recalibrated(cells, cells.weight(weights))[0].tolist()
+    return intercept, slope
 
 
 def closed_forms(probability: Floats, cancer: Bools) -> list[ClosedForm | None]:
@@ -269,12 +277,13 @@ def _recalibrated(cells: Cells, weights: Floats) -> tuple[Floats, float]:
 def _shortened(
     step: Floats, found: Floats, design: Floats, cancer: Bools, weights: Floats
 ) -> Floats:
-    """Newton's step, halved until the fit is no worse after it."""
+    """Newton's step, moving no log odds by more than ``MOST_MOVED``, halved until the fit is no worse."""
 
     def misfit(at: Floats) -> float:
         said = design @ at
         return float(weights @ (np.logaddexp(0, said) - cancer * said))
 
+    step = step * min(1.0, MOST_MOVED / np.abs(design @ step).max())
     # Near the end the misfit no longer tells steps apart.
     allowed = misfit(found) * (1 + 1e-12)
     while misfit(found + step) > allowed:

@@ -13,7 +13,9 @@ import pyarrow as pa
 
 from mim.errors import InputError
 from mim.evaluate.bootstrap import Bools, Floats
+from mim.evaluate.prevalence import prevalence_weights
 from mim.evaluate.scored import checked, exams
+from mim.evaluate.settings import PrevalenceSettings
 from mim.vocab import SELECTION_RATES, Split
 
 
@@ -28,7 +30,7 @@ class Threshold:
             none can be selected it lies just above the highest score.
         exams: validation exams with a score.
         selected: how many of them are selected.
-        share_selected: ``selected / exams``.
+        share_selected: the share of them, or of the programme's where they stand for it by weights.
     """
 
     selection_rate: float
@@ -38,23 +40,32 @@ class Threshold:
     share_selected: float
 
 
-def selection_thresholds(scores: pa.Table) -> list[Threshold]:
+def selection_thresholds(
+    scores: pa.Table, prevalence: PrevalenceSettings | None = None
+) -> list[Threshold]:
     """Thresholds on the validation exams of a score table, one per rate of ``SELECTION_RATES``.
 
-    Outcomes are not needed. A cohort enriched with cancers holds more high scores than a
-    programme does: its thresholds select fewer of the programme's exams than the rate says.
+    Outcomes are not needed without ``prevalence``. A cohort enriched with cancers holds more high
+    scores than a programme does: without it, its thresholds select fewer of the programme's exams
+    than the rate says.
+
+    Args:
+        scores: by ``mim.schemas.scores.SCORES``.
+        prevalence: what the programme sees, where these exams hold more cancers or fewer.
 
     Raises:
-        InputError: the table breaks its schema, or no validation exam has a score.
+        InputError: the table breaks its schema, or no validation exam has a score; the exams
+            cannot stand for the programme.
     """
     rows = checked(scores).filter(pl.col("split") == Split.VALIDATION.value)
-    found = exams(rows).score
-    if found.size == 0:
+    found = exams(rows)
+    if found.score.size == 0:
         raise InputError(
             "scores: no exam with split 'validation' has a score; "
             "score the validation exams, or give them a larger share of the women"
         )
-    return [_threshold(found, rate) for rate in SELECTION_RATES]
+    weights = prevalence_weights(found.outcome, prevalence or PrevalenceSettings())
+    return [threshold_at(found.score, weights, rate) for rate in SELECTION_RATES]
 
 
 def groups_within(cumulative: Floats, rate: float) -> int:
@@ -76,17 +87,18 @@ def highest_share(scores: Floats, rate: float) -> Bools:
     return scores >= values[-groups] if groups else np.zeros(len(scores), dtype=np.bool_)
 
 
-def _threshold(found: Floats, rate: float) -> Threshold:
-    values, counts = np.unique(found, return_counts=True)
-    values, cumulative = values[::-1], np.cumsum(counts[::-1])
-    groups = groups_within(cumulative.astype(np.float64), rate)
-    selected = int(cumulative[groups - 1]) if groups else 0
+def threshold_at(scores: Floats, weights: Floats, rate: float) -> Threshold:
+    """The threshold at a selection rate of exams ``[row]`` that count by their weights ``[row]``."""
+    values, place = np.unique(scores, return_inverse=True)
+    highest_first = len(values) - 1 - place
+    cumulative = np.cumsum(np.bincount(highest_first, weights, len(values)).astype(np.float64))
+    groups = groups_within(cumulative, rate)
     return Threshold(
         selection_rate=rate,
-        threshold=_between(values, groups),
-        exams=len(found),
-        selected=selected,
-        share_selected=selected / len(found),
+        threshold=_between(values[::-1], groups),
+        exams=len(scores),
+        selected=int((highest_first < groups).sum()),
+        share_selected=float(cumulative[groups - 1] / cumulative[-1]) if groups else 0.0,
     )
 
 
