@@ -162,7 +162,7 @@ UPGRADE = [0.0] * 8000 + [1.2] * 2000
 def test_an_upgrade_that_tripled_the_recalls_is_evened_out() -> None:
     """As de Vries 2023 (doi 10.1148/ryai.220146) saw it, here with one version's log odds moved."""
     scale, new = (
-        Exams(TWO, VERSIONS, UPGRADE, 8).fitted(),
+        Exams(TWO, VERSIONS, UPGRADE, 50).fitted(),
         Exams(5 * TWO, 5 * VERSIONS, 5 * UPGRADE, 9),
     )
     machine = np.array(new.machines)
