@@ -1,5 +1,6 @@
 """A bundle proves itself, or is refused."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import polars as pl
 import pytest
 import torch
 from pydicom import dcmread
@@ -16,6 +18,8 @@ from pydicom import dcmread
 from mim.deploy.bundle import LISTED, TOLERANCE, card_checksum, file_checksum, load_bundle
 from mim.deploy.predict import predict
 from mim.errors import InputError
+from mim.evaluate import scale as scale_module
+from mim.evaluate.settings import PrevalenceSettings
 from mim.export import bundle as export_bundle
 from mim.export.bundle import write_bundle
 from mim.export.onnx import run_torch
@@ -23,9 +27,11 @@ from mim.export.outputs import OUTPUTS
 from mim.model.exam import SCORE_NAMES, ExamModel
 from mim.model.settings import ModelSettings, TaskSettings
 from mim.schemas.saved_settings import read_settings
-from mim.schemas.scores import PREDICTIONS, QUALITY_SCORES
+from mim.schemas.score_scale import Level, ScoreScale
+from mim.schemas.scores import PREDICTIONS, QUALITY_SCORES, SCORES
 from mim.schemas.table import read_table
-from mim.vocab import SELECTION_RATES, Criterion, Landmark
+from mim.train.run import validation_scale, validation_thresholds
+from mim.vocab import SELECTION_RATES, Criterion, Landmark, Outcome
 
 
 @pytest.fixture
@@ -58,6 +64,61 @@ def test_a_good_bundle_loads_and_says_what_it_is(bundle):
     assert "screen-detected" in outputs["breast_score"]["meaning"]
     assert set(outputs) == set(loaded.about["parity"]["of_outputs"])
     assert loaded.about["calibration"].startswith("none")
+
+
+def test_a_bundle_says_what_its_scores_mean_and_among_whom(bundle, run):
+    loaded = load_bundle(bundle)
+    scale = loaded.scale
+    assert scale.whole.thresholds == list(loaded.thresholds.values())
+    scores = read_table(run / "scores" / "validation-cancer.parquet", SCORES)
+    exams = len(scores["exam"].unique())
+    assert scale.reference["exams"] == scale.whole.exams == exams
+    assert scale.reference["women"] == len(scores["woman"].unique())
+    assert sum(scale.reference["outcomes"].values()) == exams
+    assert "a probability needs" in scale.reason, "the tiny programme has few validation exams"
+
+
+def strings(said) -> set[str]:
+    """Every text in JSON, keys too."""
+    if isinstance(said, dict):
+        return set(said).union(*map(strings, said.values()))
+    if isinstance(said, list):
+        return set().union(*map(strings, said))
+    return {said} if isinstance(said, str) else set()
+
+
+def test_the_scale_holds_numbers_and_the_names_of_makers_and_software(
+    bundle, run, cohort, monkeypatch
+):
+    monkeypatch.setattr(scale_module, "LEAST_EXAMS", 1)
+    scale = validation_scale(run)
+    assert scale.makers
+    assert any(scale.software.values())
+    exams = pl.read_parquet(cohort / "exams.parquet")
+    fields = {f.name for kind in (Level, ScoreScale) for f in dataclasses.fields(kind)}
+    counted = {"split", "exams", "women", "outcomes", "makers"}
+    counted |= {"screen_detected_per_1000", "interval_per_1000", "validation"}
+    made = {*exams["maker"], *exams["machine"].drop_nulls(), *map(str, Outcome)}
+    assert strings(dataclasses.asdict(scale)) - {scale.reason} <= fields | counted | made
+    text = (bundle / "bundle.json").read_text()
+    for column in ("exam", "woman"):
+        assert not any(name in text for name in exams[column])
+
+
+def test_prevalence_is_said_and_used(run, cohort):
+    rates = PrevalenceSettings(6, 0)
+    plain, weighted = validation_scale(run), validation_scale(run, rates)
+    assert plain.reference["screen_detected_per_1000"] is None
+    assert weighted.reference["screen_detected_per_1000"] == 6
+    assert weighted.whole.scores != plain.whole.scores
+    assert weighted.whole.thresholds == [t.threshold for t in validation_thresholds(run, rates)]
+    with pytest.raises(InputError, match="give both or neither"):
+        validation_scale(run, PrevalenceSettings(6, None))
+
+
+def test_a_model_without_validation_exams_has_no_scale(own):
+    rewrite(own, scale=None, thresholds=[])
+    assert load_bundle(own).scale is None
 
 
 def test_every_output_has_the_shape_that_is_said_of_it(bundle):
@@ -151,11 +212,11 @@ def test_another_recipe_is_refused(own):
         load_bundle(own)
 
 
-@pytest.mark.parametrize("number", [2, None])
+@pytest.mark.parametrize("number", [3, None])
 def test_another_format_is_refused(own, number):
     rewrite(own, format=number)
     with pytest.raises(
-        InputError, match=f"format {number}, this mim reads 3; export the run again"
+        InputError, match=f"format {number}, this mim reads 4; export the run again"
     ):
         load_bundle(own)
 

@@ -102,6 +102,30 @@ def test_an_exam_without_an_image_is_no_prior() -> None:
     assert not exams["2"].chosen
 
 
+def test_maker_and_machine_are_those_of_most_images() -> None:
+    new, old = (
+        {"maker": "ge", "model": "P", "software_version": "2"},
+        {"maker": "fuji", "model": "A"},
+    )
+    old["software_version"] = None
+    nameless = {"maker": "unknown", "model": None, "software_version": None}
+
+    def made(*kinds: dict[str, Any]) -> tuple[str | None, str | None]:
+        sides = [("L", "CC"), ("L", "MLO"), ("R", "CC"), ("R", "MLO")]
+        rows = [
+            image("1", 0, view, laterality=side, **kind)
+            for (side, view), kind in zip(sides, kinds, strict=False)
+        ]
+        [exam] = found(*rows).values()
+        return exam.maker, exam.machine
+
+    assert made(new, new, old) == ("ge", "P 2")
+    assert made(new, old) == ("fuji", "A"), "of equals the first by name"
+    assert made(nameless, nameless, nameless, new) == ("unknown", "P 2")
+    assert made(nameless) == ("unknown", None)
+    assert (Exam("1").maker, Exam("1").machine) == (None, None)
+
+
 def test_files_of_no_study_come_back() -> None:
     assert find_exams([{"path": "letter.txt"}], PriorSettings(), NOTHING_ELSE) == (
         [],
@@ -178,6 +202,7 @@ def test_cohort_and_hospital_make_the_same_exams_of_the_same_studies(repeated: P
             files[prior] for prior in exam["priors"]
         ]
         assert [months for _, months in hospital.priors] == exam["months_before"]
+        assert (hospital.maker, hospital.machine) == (exam["maker"], exam["machine"])
     assert united > 2
     assert with_prior > 2
     assert sum(bool(exam.repeats) for exam in exams) < sum(

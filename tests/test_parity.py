@@ -1,19 +1,25 @@
 """The hospital gets what training gives: from DICOM by the bundle, from the cache by the task."""
 
 import json
+import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from mim.deploy.bundle import card_checksum, load_bundle
 from mim.deploy.predict import predict
-from mim.schemas.scores import PREDICTED_QUALITY, PREDICTIONS
+from mim.evaluate import scale as scale_module
+from mim.evaluate.scale import fit_scale
+from mim.evaluate.settings import PrevalenceSettings
+from mim.schemas.scores import PREDICTED_QUALITY, PREDICTIONS, SCORES
 from mim.schemas.table import read_table
-from mim.train.run import score
-from mim.vocab import Criterion, Density, Landmark, Split, Task
+from mim.train.run import machines_of, score
+from mim.vocab import SELECTION_RATES, Criterion, Density, Landmark, Split, Task
 
 SIDES = {"L": "left", "R": "right"}
 
@@ -111,6 +117,47 @@ def test_every_exam_of_the_cohort_scores_alike(hospital, run):
     rows = [row for row in hospital.exams.values() if row["images"]]
     assert sum(row["priors"] > 0 for row in rows) > 5
     assert any(row["images"] < 4 for row in rows), "the programme has exams with missing views"
+
+
+def test_hospital_and_report_read_scores_alike(
+    bundle, run, cohort, programme, index, tmp_path, monkeypatch
+):
+    """By a scale with makers and software versions, fitted on all exams of the tiny programme."""
+    monkeypatch.setattr(scale_module, "LEAST_EXAMS", 3)
+    monkeypatch.setattr(scale_module, "LEAST_CANCERS", 3)
+    tables = [read_table(score(run, split)[Task.CANCER], SCORES) for split in list(Split)[:3]]
+    rows = pl.DataFrame(pl.from_arrow(pa.concat_tables(tables)))
+    scale = fit_scale(
+        rows.with_columns(split=pl.lit("validation")).to_arrow(),
+        machines_of(cohort),
+        PrevalenceSettings(),
+    )
+    # The tiny net has learnt next to nothing: its probabilities may fall.
+    scale = replace(scale, intercept=-1.0, slope=2.0, reason=None)
+    own = shutil.copytree(bundle, tmp_path / "bundle")
+    about = json.loads((own / "bundle.json").read_text())
+    about = json.loads(json.dumps(about | {"scale": asdict(scale)}))
+    (own / "bundle.json").write_text(json.dumps(about | {"checksum": card_checksum(about)}))
+    hospital = Hospital(own, programme, index, tmp_path / "predicted")
+    known = pl.read_parquet(cohort / "exams.parquet").to_dicts()
+    exams = [exam for exam in known if hospital.exams[exam["exam"]]["exam_score"] is not None]
+    assert len(exams) > 15
+    said = [hospital.exams[exam["exam"]] for exam in exams]
+    read = scale.read(
+        np.array([row["exam_score"] for row in said]),
+        [exam["maker"] for exam in exams],
+        [exam["machine"] for exam in exams],
+    )
+    assert [row["exam_scale"] for row in said] == read.scale.tolist()
+    assert [row["exam_score_10"] for row in said] == read.score_10.tolist()
+    assert [row["exam_probability"] for row in said] == read.probability.tolist()
+    for row, selected in zip(said, read.selected, strict=True):
+        assert row["selected_at"] == np.array(SELECTION_RATES)[selected].tolist()
+    levels = [scale.level(exam["maker"], exam["machine"]) for exam in exams]
+    assert len({id(level) for level in levels}) > 2
+    assert any(
+        level in machines.values() for machines in scale.software.values() for level in levels
+    )
 
 
 def test_scores_differ_between_exams(hospital):

@@ -140,9 +140,16 @@ def train(command: TrainCommand) -> int:
 
 
 def evaluate(command: EvaluateCommand) -> int:
-    from mim.cli.report import report_run
+    from mim.cli.report import Given, report
 
-    summary = report_run(Path(command.run), Path(command.out), part(command, EvaluateSettings))
+    given = Given(
+        Path(command.run) if command.run else None,
+        tuple(map(Path, command.scores)),
+        Path(command.outcomes) if command.outcomes else None,
+        Path(command.readings) if command.readings else None,
+        command.split,
+    )
+    summary = report(given, Path(command.out), part(command, EvaluateSettings))
     for headline in summary.headlines:
         print(headline)
     return 0
@@ -151,7 +158,7 @@ def evaluate(command: EvaluateCommand) -> int:
 def export(command: ExportCommand) -> int:
     from mim.export.bundle import write_bundle
 
-    write_bundle(Path(command.run), Path(command.out))
+    write_bundle(Path(command.run), Path(command.out), command.prevalence)
     return 0
 
 

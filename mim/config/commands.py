@@ -10,13 +10,14 @@ from mim.adapters.settings import Dataset
 from mim.audit.settings import AuditSettings
 from mim.cohort.settings import CohortSettings
 from mim.data.settings import CacheSettings, DataSettings
-from mim.evaluate.settings import EvaluateSettings
+from mim.evaluate.settings import EvaluateSettings, PrevalenceSettings
 from mim.image.settings import RecipeSettings
 from mim.ingest.settings import IndexSettings
 from mim.model.settings import ModelSettings, TaskSettings
 from mim.pseudonyms.settings import PseudonymiseSettings
 from mim.synthetic.settings import ProgrammeSettings
 from mim.train.settings import TrainSettings
+from mim.vocab import Split
 from mim.workers.settings import WorkersSettings
 
 MISSING = "???"
@@ -147,12 +148,20 @@ class TrainCommand:
 
 @dataclass
 class EvaluateCommand(EvaluateSettings):
-    """Score the test women of a run and write the report."""
+    """Measure a run on its test women, or any models' score tables, and write the report."""
 
-    run: str = MISSING
-    """Folder that `mim train` wrote."""
     out: str = MISSING
     """Folder of the report to write."""
+    run: str | None = None
+    """Folder that `mim train` wrote; with `scores`, it is compared with the models there."""
+    scores: list[str] = field(default_factory=list)
+    """Score tables, CSV or Parquet, with exam, score and perhaps breast and model."""
+    outcomes: str | None = None
+    """Folder that `mim cohort` wrote, or a table of outcomes; missing: the run's cohort, or the first score table."""
+    readings: str | None = None
+    """Table of the readers' scores; missing: the cohort's."""
+    split: Split = Split.TEST
+    """Part of the exams to measure; a table without splits is all test."""
 
 
 @dataclass
@@ -163,6 +172,7 @@ class ExportCommand:
     """Folder that `mim train` wrote."""
     out: str = MISSING
     """Folder of the bundle to write."""
+    prevalence: PrevalenceSettings = field(default_factory=PrevalenceSettings)
 
 
 @dataclass

@@ -24,10 +24,11 @@ from mim.image.phantom import phantom
 from mim.image.recipe import fingerprint, prepare_stored
 from mim.image.settings import RecipeSettings
 from mim.schemas.learnt import hide_unlearnt
+from mim.schemas.score_scale import ScoreScale
 from mim.schemas.table import read_json
 from mim.vocab import Laterality, Task, View
 
-FORMAT = 3
+FORMAT = 4
 """Version of the bundle's layout."""
 
 LISTED = ("model.onnx", "golden.npz", "weights.safetensors")
@@ -53,7 +54,8 @@ class Bundle:
 
     ``tasks`` are those it has learnt; ``align_priors`` says that a prior's image is moved onto the
     exam's; ``thresholds`` are exam scores by selection rate, none without the cancer task;
-    ``about`` is all of ``bundle.json``.
+    ``about`` is all of ``bundle.json``; ``scale`` reads exam scores, with thresholds for makers and
+    software versions, where there were validation exams to fit it on.
     """
 
     recipe: RecipeSettings
@@ -64,6 +66,7 @@ class Bundle:
     thresholds: dict[float, float]
     about: dict[str, Any]
     session: onnxruntime.InferenceSession
+    scale: ScoreScale | None = None
 
     def score(self, inputs: Inputs) -> Outputs:
         """Every output by its name, as ``about["outputs"]`` describes it; NaN where not learnt.
@@ -121,6 +124,7 @@ def load_bundle(folder: Path) -> Bundle:
         thresholds={t["selection_rate"]: t["threshold"] for t in about["thresholds"]},
         about=about,
         session=session,
+        scale=about["scale"] and ScoreScale.from_json(about["scale"]),
     )
     _prove(bundle, folder / "golden.npz")
     return bundle

@@ -1,6 +1,6 @@
 """Exams of a DICOM folder as the model's input."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -39,6 +39,18 @@ class Exam:
     chosen: dict[Slot, Row] = field(default_factory=dict)
     left_out: LeftOut = field(default_factory=list)
     priors: list[tuple["Exam", float]] = field(default_factory=list)
+
+    @property
+    def maker(self) -> str | None:
+        """The maker of most of its images, of equals the first by name; None without an image."""
+        return _most(str(row["maker"]) for row in self.chosen.values())
+
+    @property
+    def machine(self) -> str | None:
+        """Model and software version of most of its images, as a cohort has them."""
+        parts = ((row["model"], row["software_version"]) for row in self.chosen.values())
+        names = (" ".join(filter(None, both)) for both in parts)
+        return _most(name for name in names if name)
 
 
 @dataclass
@@ -117,6 +129,12 @@ def _women(studies: Sequence[list[Row]]) -> NDArray[np.int64]:
         name = names.pop() if len(names) == 1 else len(women)
         women.append(numbers.setdefault(name, len(numbers)))
     return np.array(women, np.int64)
+
+
+def _most(names: Iterable[str]) -> str | None:
+    """The most frequent name, of equals the first."""
+    counts = Counter(sorted(names)).most_common(1)
+    return counts[0][0] if counts else None
 
 
 def _day(study: list[Row]) -> date | None:

@@ -109,6 +109,7 @@ def _write(bundle: Bundle, rows: pa.Table, left_out: list[Row], out: Path) -> No
         {
             "model": {key: bundle.about[key] for key in said},
             "thresholds": bundle.about["thresholds"],
+            "reference": bundle.scale and bundle.scale.reference,
             "exams": rows.to_pylist(),
             "files_left_out": left_out,
         },

@@ -6,6 +6,7 @@ import numpy as np
 
 from mim.deploy.bundle import Bundle, Outputs
 from mim.deploy.exams import Assembled, Exam
+from mim.schemas.score_scale import ScoreScale
 from mim.vocab import BREASTS, Density, Reason, Task
 
 Row = dict[str, object]
@@ -32,6 +33,8 @@ def exam_row(bundle: Bundle, exam: Exam, assembled: Assembled, outputs: Outputs 
     seen = bool(left.any()), bool(right.any())
     for task in bundle.tasks:
         row |= OF_TASK[task](bundle, outputs, seen)
+    if bundle.scale is not None and row.get("exam_score") is not None:
+        row |= _on_scale(bundle.scale, exam, outputs)
     return row
 
 
@@ -57,6 +60,19 @@ def _cancer(bundle: Bundle, outputs: Outputs, seen: Seen) -> Row:
         "selected_at": [rate for rate, limit in bundle.thresholds.items() if score >= limit]
         if bundle.thresholds
         else None,
+    }
+
+
+def _on_scale(scale: ScoreScale, exam: Exam, outputs: Outputs) -> Row:
+    """The exam's score as the reference exams of its maker and software version would read it."""
+    score = outputs["exam_score"].astype(np.float64)
+    read = scale.read(score, [exam.maker], [exam.machine])
+    rates = zip(scale.selection_rates, read.selected[0].tolist(), strict=True)
+    return {
+        "exam_scale": float(read.scale[0]),
+        "exam_score_10": int(read.score_10[0]),
+        "exam_probability": None if read.probability is None else float(read.probability[0]),
+        "selected_at": [rate for rate, selected in rates if selected],
     }
 
 

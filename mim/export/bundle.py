@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.torch import save
@@ -26,6 +27,7 @@ from mim.deploy.bundle import (
     prepared_phantom,
 )
 from mim.errors import InputError
+from mim.evaluate.settings import PrevalenceSettings
 from mim.export.onnx import OPSET, largest_differences, run_torch, write_onnx
 from mim.export.outputs import CALIBRATION, OUTPUTS, describe_axes, describe_outputs
 from mim.image.settings import RecipeSettings
@@ -34,22 +36,29 @@ from mim.model.settings import TaskSettings
 from mim.schemas.saved_settings import read_settings
 from mim.schemas.table import write_json
 from mim.train.card import RunCard
-from mim.train.run import data_of, load_task, validation_thresholds
-from mim.vocab import Split
+from mim.train.run import data_of, load_task, validation_scale, validation_thresholds
+from mim.vocab import Split, Task
 
 REAL_EXAMS = 4
 
 
-def write_bundle(run: Path, out: Path) -> None:
+def write_bundle(run: Path, out: Path, prevalence: PrevalenceSettings | None = None) -> None:
     """Export a run's best checkpoint, compare it with PyTorch, and load it as a hospital would.
 
+    Args:
+        run: the run's folder.
+        out: the bundle's.
+        prevalence: what the programme sees, where the validation exams hold more cancers or fewer.
+
     Raises:
-        InputError: ``run`` is no finished run, ``out`` holds something else, or ONNX Runtime and
-            PyTorch differ by more than ``TOLERANCE``.
+        InputError: ``run`` is no finished run, ``out`` holds something else, the validation exams
+            cannot stand for the programme, or ONNX Runtime and PyTorch differ by more than
+            ``TOLERANCE``.
     """
     _require_free(out)
     task, card = load_task(run)
     seen = _real(run, card)
+    read = _readings(run, Task.CANCER in task.model.tasks.learnt(), prevalence)
     recipe = RecipeSettings(**card.recipe)
     times = 1 + int(card.priors["most"])
     unfinished = out.with_name(f".{out.name}.{os.getpid()}.unfinished")
@@ -64,7 +73,7 @@ def write_bundle(run: Path, out: Path) -> None:
         weights = {name: part.contiguous() for name, part in task.model.state_dict().items()}
         encoder = {"encoder": card.settings["model"]["encoder"]["name"]}
         (unfinished / "weights.safetensors").write_bytes(save(weights, encoder))
-        _write_about(run, card, unfinished, off, len(cases))
+        _write_about(card, unfinished, off, len(cases), read)
         load_bundle(unfinished)
         if out.exists():
             shutil.rmtree(out)
@@ -135,7 +144,18 @@ def _write_golden(model: ExamModel, recipe: RecipeSettings, times: int, path: Pa
     np.savez_compressed(path, **drawn, **scores, **inputs)  # type: ignore[arg-type]
 
 
-def _write_about(run: Path, card: RunCard, folder: Path, off: dict[str, float], cases: int) -> None:
+def _readings(run: Path, learnt: bool, prevalence: PrevalenceSettings | None) -> dict[str, Any]:
+    """How exam scores are read; nothing where none are learnt."""
+    if not learnt:
+        return {"thresholds": [], "scale": None}
+    scale = validation_scale(run, prevalence)
+    thresholds = validation_thresholds(run, prevalence)
+    return {"thresholds": list(map(asdict, thresholds)), "scale": scale and asdict(scale)}
+
+
+def _write_about(
+    card: RunCard, folder: Path, off: dict[str, float], cases: int, read: dict[str, Any]
+) -> None:
     tasks = read_settings(TaskSettings, card.settings["tasks"])
     exporters = {name: version(name) for name in ("onnx", "onnxscript", "onnxruntime")}
     about = card.public() | {
@@ -150,7 +170,7 @@ def _write_about(run: Path, card: RunCard, folder: Path, off: dict[str, float], 
         "outputs": describe_outputs(tasks, card.learnt),
         "axes": describe_axes(tasks),
         "calibration": CALIBRATION,
-        "thresholds": list(map(asdict, validation_thresholds(run))) if tasks.cancer.learn else [],
+        **read,
         "versions": card.versions | exporters | {"opset": str(OPSET)},
         "parity": {
             "largest_difference": max(off.values()),

@@ -8,7 +8,10 @@ from mim.schemas.learnt import Learnt
 from mim.vocab import BREASTS, VIEW_SLOTS, Criterion, Density, Landmark
 
 PROBABILITY = "probability, 0 to 1"
-CALIBRATION = "none: scores and probabilities are what the network says; compared, they rank"
+CALIBRATION = (
+    "none: scores and probabilities are what the network says; compared, they rank; where scale is "
+    "not null, it turns exam scores into tenths of a population and into probabilities"
+)
 """What ``bundle.json`` says of all outputs."""
 
 

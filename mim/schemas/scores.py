@@ -151,9 +151,22 @@ PREDICTIONS = Schema(
         Column("right_score", NUMBER, "cancer score of the right breast; missing: no view of it"),
         Column("exam_score", NUMBER, "the higher of the two breasts' scores"),
         Column(
+            "exam_scale",
+            NUMBER,
+            "ten times the share of reference exams of its maker and software that score lower; "
+            "missing: no scale",
+        ),
+        Column("exam_score_10", pa.int32(), "that rounded up: 10 is the highest tenth"),
+        Column(
+            "exam_probability",
+            NUMBER,
+            "of a cancer found at the exam or before the next one; missing: not fitted",
+        ),
+        Column(
             "selected_at",
             pa.list_(NUMBER),
-            "selection rates at which it is selected; missing: no thresholds",
+            "selection rates at which it is selected, by the thresholds of its maker and software; "
+            "missing: no thresholds",
         ),
         Column("left_risk", pa.list_(NUMBER), "risk of the left breast within 1, 2, ... years"),
         Column("right_risk", pa.list_(NUMBER), "risk of the right breast within 1, 2, ... years"),

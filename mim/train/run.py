@@ -23,10 +23,13 @@ from mim.data.datamodule import ExamData
 from mim.data.settings import DataSettings
 from mim.errors import InputError
 from mim.evaluate.operating import Threshold, selection_thresholds
+from mim.evaluate.scale import fit_scale
+from mim.evaluate.settings import PrevalenceSettings
 from mim.model.exam import ExamScorer
 from mim.model.settings import EncoderSettings, ModelSettings, Norm, TaskSettings
-from mim.schemas.cohort import ATTRITION
+from mim.schemas.cohort import ATTRITION, EXAMS
 from mim.schemas.saved_settings import read_settings
+from mim.schemas.score_scale import ScoreScale
 from mim.schemas.scores import SCORES
 from mim.schemas.table import read_table, write_table
 from mim.train.callbacks import end_tracking, loggers, track_picture, track_tables, watchers
@@ -227,13 +230,32 @@ def data_of(run: Path, card: RunCard, data: DataSettings | None = None) -> ExamD
     return exams
 
 
-def validation_thresholds(run: Path) -> list[Threshold]:
+def validation_thresholds(
+    run: Path, prevalence: PrevalenceSettings | None = None
+) -> list[Threshold]:
     """Thresholds of the exam's cancer score; none where the cohort has no validation exams."""
+    scores = _validation_scores(run)
+    return selection_thresholds(scores, prevalence) if len(scores) else []
+
+
+def validation_scale(run: Path, prevalence: PrevalenceSettings | None = None) -> ScoreScale | None:
+    """The scale of the exam's cancer score; None where the cohort has no validation exams."""
+    scores = _validation_scores(run)
+    machines = machines_of(Path(RunCard.read(run).cohort))
+    return fit_scale(scores, machines, prevalence or PrevalenceSettings()) if len(scores) else None
+
+
+def machines_of(cohort: Path) -> dict[str, str | None]:
+    """Model and software version of each exam of a cohort."""
+    exams = read_table(cohort / "exams.parquet", EXAMS)
+    return dict(zip(exams["exam"].to_pylist(), exams["machine"].to_pylist(), strict=True))
+
+
+def _validation_scores(run: Path) -> pa.Table:
     path = score_path(run, Split.VALIDATION, Task.CANCER)
     if not path.is_file():
         path = score(run, Split.VALIDATION)[Task.CANCER]
-    scores = read_table(path, SCORES)
-    return selection_thresholds(scores) if len(scores) else []
+    return read_table(path, SCORES)
 
 
 def _begin(out: Path, card: RunCard, exams: ExamData, report: list[str]) -> None:
