@@ -118,7 +118,7 @@ def test_too_few_cancers_say_how_many_are_needed(bound: float, needed: int):
     assert women_needed(bound, 0.95) == needed
     found = chosen(cancers(np.linspace(0.1, 0.9, needed - 1)), bound)
     assert (found.threshold, found.ruled_out, found.missed_upper) == (None, 0, None)
-    assert f"{needed - 1:,} women" in found.reason
+    assert f"{needed - 1:,} women with any cancer" in found.reason
     assert f"{needed:,} are enough" in found.reason
     assert chosen(cancers(np.linspace(0.1, 0.9, needed)), bound).threshold == 0.1
 
@@ -293,12 +293,12 @@ def check_guarantee(sets: int, size: int) -> None:
 
 
 def test_the_bound_holds_as_often_as_it_says():
-    check_guarantee(sets=250, size=40_000)
+    check_guarantee(sets=200, size=40_000)
 
 
 @pytest.mark.slow
 def test_the_bound_holds_as_often_as_it_says_in_many_sets():
-    check_guarantee(sets=20_000, size=400_000)
+    check_guarantee(sets=10_000, size=400_000)
 
 
 def enriched_breaks(sets: int, size: int, prevalence: PrevalenceSettings) -> float:
@@ -321,7 +321,7 @@ def enriched_breaks(sets: int, size: int, prevalence: PrevalenceSettings) -> flo
 
 
 def test_the_programmes_mix_keeps_the_bound_that_enriched_data_would_break():
-    sets, size = 150, 40_000
+    sets, size = 100, 40_000
     mixed = enriched_breaks(sets, size, PrevalenceSettings(6.0, 2.0))
     assert mixed <= 0.1
     assert enriched_breaks(sets, size, AS_THEY_ARE) > 0.3
@@ -329,7 +329,7 @@ def test_the_programmes_mix_keeps_the_bound_that_enriched_data_would_break():
 
 @pytest.mark.slow
 def test_the_programmes_mix_keeps_the_bound_in_many_sets():
-    assert enriched_breaks(10_000, 400_000, PrevalenceSettings(6.0, 2.0)) <= 0.1
+    assert enriched_breaks(3_000, 400_000, PrevalenceSettings(6.0, 2.0)) <= 0.1
 
 
 # ---- on test exams ------------------------------------------------------------------------------

@@ -101,8 +101,8 @@ def rule_out_figures(
             confidence=settings.confidence,
             bootstrap=bootstrap,
         )
-        found.append(measured.share())
-        found += [figure for outcome in outcomes for figure in measured.of_outcome(outcome)]
+        found += [measured.share(), *measured.per_1000(outcomes)]
+        found += [figure for outcome in outcomes for figure in measured.missed(outcome)]
     return found
 
 
@@ -119,19 +119,32 @@ class _Measured:
     bootstrap: BootstrapSettings
 
     def share(self) -> Figure:
-        statistic = _weighed_share(self.out, self.weights)
+        statistic = _weighed_shares([self.out], self.weights)
         [figure] = self._measurer("exams").figures(
             [(SHARE, None)], statistic, self.exams.woman, [self.out], self.maker, ALL
         )
         return figure
 
-    def of_outcome(self, outcome: str) -> list[Figure]:
+    def per_1000(self, outcomes: Sequence[str]) -> list[Figure]:
+        rows = self.out & self.exams.known
+        cases = [with_cancer(self.exams, outcome)[rows] for outcome in outcomes]
+        statistic = _weighed_shares(cases, self.weights[rows], 1000)
+        names = [(PER_1000, None)] * len(outcomes)
+        figures = self._measurer("exams").figures(
+            names, statistic, self.exams.woman[rows], cases, self.maker
+        )
+        return [
+            replace(figure, outcome=outcome)
+            for figure, outcome in zip(figures, outcomes, strict=True)
+        ]
+
+    def missed(self, outcome: str) -> list[Figure]:
         if outcome == ANY_CANCER:
             kinds = self.kinds
         else:
             kinds = {outcome: Kind(1.0, with_cancer(self.exams, outcome))}
         missed = self._missed(outcome, kinds)
-        return [missed, self._upper(missed, kinds), self._per_1000(outcome)]
+        return [missed, self._upper(missed, kinds)]
 
     def _missed(self, outcome: str, kinds: dict[str, Kind]) -> Figure:
         """The share of women missed, each kind of cancer weighed by its share of the programme's."""
@@ -142,7 +155,7 @@ class _Measured:
         ]
         every = np.concatenate(rows)
         missed, women = self.out[every], self.exams.woman[every]
-        statistic = _weighed_share(missed, np.concatenate(weights))
+        statistic = _weighed_shares([missed], np.concatenate(weights))
         [figure] = self._measurer("women").figures(
             [(MISSED, None)], statistic, women, [missed], self.maker, outcome
         )
@@ -170,26 +183,17 @@ class _Measured:
             estimate = replace(estimate, value=float(upper), low=None, high=None, reason=reason)
         return replace(figure, name=UPPER, estimate=estimate, closed=None)
 
-    def _per_1000(self, outcome: str) -> Figure:
-        rows = self.out & self.exams.known
-        cases = with_cancer(self.exams, outcome)[rows]
-        statistic = _weighed_share(cases, self.weights[rows], 1000)
-        [figure] = self._measurer("exams").figures(
-            [(PER_1000, None)], statistic, self.exams.woman[rows], [cases], self.maker, outcome
-        )
-        return figure
-
     def _measurer(self, unit: str) -> Measurer:
         return Measurer(Task.CANCER, unit, self.bootstrap)
 
 
-def _weighed_share(mask: Bools, weights: Floats, scale: float = 1.0) -> Statistic:
-    """Weighed share of rows that a mask ``[row]`` keeps, times ``scale``."""
+def _weighed_shares(masks: Sequence[Bools], weights: Floats, scale: float = 1.0) -> Statistic:
+    """Weighed share of rows that each mask ``[row]`` keeps, times ``scale``."""
+    kept = [np.where(mask, scale * weights, 0.0) for mask in masks]
 
     def statistic(times: Floats) -> Floats:
-        counted = times * weights
-        total = counted.sum()
-        return np.array([scale * counted[mask].sum() / total if total else np.nan])
+        total = times @ weights
+        return np.array([times @ part / total if total else np.nan for part in kept])
 
     return statistic
 
