@@ -295,6 +295,22 @@ def test_exams_without_score_and_images_of_others_are_left_out() -> None:
         study.located()
 
 
+def test_a_cancer_that_a_later_exam_found_is_neither_looked_for_nor_false() -> None:
+    """B's left breast had none by its label, but a box shows where it was to be seen."""
+    study = Study()
+    study.exam("A", {"L": True}, 0.9)
+    study.exam("B", {}, 0.8)
+    for image, score in (("A L CC", 1), ("B L CC", 2)):
+        study.box(image, 10, 10)
+        study.mark(image, 12, 12, score)
+    study.mark("B L CC", 99, 99, 3)
+    found = study.located()
+    assert found.boxed.tolist() == [True, False, False, False]
+    assert found.free.tolist() == [False, True, False, True]
+    assert found.false_marks.score.tolist() == [3]
+    assert afroc_statistic(found)(ones(found)) == 1
+
+
 def test_what_is_not_there_is_not_defined() -> None:
     study = Study()
     study.exam("A", {}, 0.9)
