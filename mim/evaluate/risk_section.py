@@ -1,156 +1,99 @@
 """The report on risk: does it rank women, and is it as high as what comes?"""
 
-import numpy as np
+from collections.abc import Sequence
+
 import pyarrow as pa
 from markupsafe import Markup
 
-from mim.evaluate.bootstrap import Floats, Statistic
 from mim.evaluate.charts import Calibrated, calibration_svg
-from mim.evaluate.figures import ALL, ANY_CANCER, Figure, find, makers_among, named
-from mim.evaluate.risk import Risks, risks
-from mim.evaluate.sections import Cell, Headline, Measurer, Section, Table
+from mim.evaluate.figures import ALL, Figure, find, named
+from mim.evaluate.risk import risks
+from mim.evaluate.risk_figures import all_makers, by_fifth, each_maker, last_reached, within
+from mim.evaluate.sections import Cell, Headline, Section, Table
 from mim.evaluate.settings import BootstrapSettings
-from mim.evaluate.survival import Followed, concordance, expected_over_observed, kaplan_meier
 from mim.vocab import Task
 
-FIFTHS = 5
+UNITS = ("breasts", "exams")
+WORDS = (
+    "The C-index is the chance that of two breasts the one whose cancer comes earlier has the "
+    "higher risk. Rows are ranked by their risk within the last year modelled; pairs are "
+    "weighted for what follow-up cannot see (Uno 2011). An exam's risk is the "
+    "sum of its breasts', at most 1.",
+    "Expected is the mean risk, observed the share with a cancer by Kaplan-Meier; their ratio "
+    "is 1 where risks are as high as what comes.",
+    "The AUC within some years is the chance that a breast whose cancer comes within them has a "
+    "higher risk than one that stays free of it for as long. The Brier score is the mean square "
+    "of how far a risk was from what came, 0 at best; scaled, it is the part of that distance "
+    "which the model takes away from telling every woman the same share: 1 at best, 0 for "
+    "knowing no more than the share, below 0 for less.",
+    "The slope is 1 where risks lie as far apart as what comes: below 1 high risks are too high "
+    "and low ones too low, above 1 the other way round.",
+)
 
 
 def risk_section(table: pa.Table, settings: BootstrapSettings) -> Section:
     """Measure a table of ``mim.schemas.scores.RISK_SCORES``, all of one split."""
-    by_breast, by_exam = risks(table)
-    figures = [
-        figure
-        for rows in (by_breast, by_exam)
-        for figure in (*_ranking(rows, settings), *_by_year(rows, settings))
+    both = risks(table)
+    by_breast, _ = both
+    year = last_reached(by_breast)
+    figures = [figure for rows in both for figure in all_makers(rows, year, settings)]
+    figures += [figure for rows in both for figure in each_maker(rows, year, settings)]
+    fifths = by_fifth(by_breast, year, settings) if year else []
+    tables = [
+        _ranking_table(figures),
+        *(_distance_table(figures, unit) for unit in UNITS),
+        *(_year_table(figures, unit) for unit in UNITS),
+        *([_calibration_table(figures, within(year))] if year else []),
     ]
-    year = _last_reached(figures)
-    fifths = _by_fifth(by_breast, year, settings) if year else []
     top = find(figures, "c_index", unit="breasts")
     return Section(
         Task.RISK,
         "Risk",
-        words=(
-            "The C-index is the chance that of two breasts the one whose cancer comes earlier has the "
-            "higher risk. Rows are ranked by their risk within the last year modelled; pairs are "
-            "weighted for what follow-up cannot see (Uno 2011). An exam's risk is the "
-            "sum of its breasts', at most 1.",
-            "Expected is the mean risk, observed the share with a cancer by Kaplan-Meier; their ratio "
-            "is 1 where risks are as high as what comes.",
-        ),
+        words=WORDS,
         headlines=[Headline("C-index of risk", "breasts", Cell(top))],
         figures=[*figures, *fifths],
-        tables=[_ranking_table(figures), *(_year_table(figures, u) for u in ("breasts", "exams"))],
+        tables=tables,
         pictures=[_picture(fifths, year)] if year else [],
     )
 
 
-def _ranking(rows: Risks, settings: BootstrapSettings) -> list[Figure]:
-    measurer = Measurer(Task.RISK, rows.unit, settings)
-    found = []
-    for maker in (ALL, *makers_among(rows.maker)):
-        some = rows.where((rows.maker == maker) | (maker == ALL))
-        found += measurer.figures(
-            [("c_index", None)],
-            concordance(some.last, some.followed),
-            some.woman,
-            [some.followed.cancer],
-            maker,
-            ANY_CANCER,
-        )
-    return found
-
-
-def _by_year(rows: Risks, settings: BootstrapSettings) -> list[Figure]:
-    """Expected, observed and their ratio within each year."""
-    years = range(1, rows.risk.shape[1] + 1)
-    ratio = expected_over_observed(rows.risk, rows.followed)
-    calibration = _calibration(rows.risk, rows.followed, np.array(years, np.float64))
-
-    def statistic(weights: Floats) -> Floats:
-        return np.append(calibration(weights), ratio(weights))
-
-    names = [
-        (name, _within(year))
-        for name in ("expected", "observed", "expected_over_observed")
-        for year in years
-    ]
-    cases = [rows.followed.cancer & (rows.followed.end < year) for year in years] * 3
-    measurer = Measurer(Task.RISK, rows.unit, settings)
-    return measurer.figures(names, statistic, rows.woman, cases, ALL, ANY_CANCER)
-
-
-def _by_fifth(rows: Risks, year: int, settings: BootstrapSettings) -> list[Figure]:
-    """Expected and observed within a year in fifths of the breasts, from the lowest risk up."""
-    risk = rows.risk[:, year - 1]
-    inner = np.quantile(risk, np.linspace(0, 1, FIFTHS + 1)[1:-1])
-    fifth = np.searchsorted(inner, risk, side="right")
-    measurer = Measurer(Task.RISK, rows.unit, settings)
-    found = []
-    for place in range(FIFTHS):
-        some = rows.where(fifth == place)
-        names = [(n, f"{_within(year)}, fifth {place + 1}") for n in ("expected", "observed")]
-        statistic = _calibration(
-            some.risk[:, year - 1 : year], some.followed, np.array([float(year)])
-        )
-        cases = [some.followed.cancer & (some.followed.end < year)] * 2
-        found += measurer.figures(names, statistic, some.woman, cases, ALL, ANY_CANCER)
-    return found
-
-
-def _calibration(risk: Floats, followed: Followed, years: Floats) -> Statistic:
-    """Mean risks ``[time]``, then shares with a cancer ``[time]``."""
-    observed = kaplan_meier(followed, years)
-
-    def statistic(weights: Floats) -> Floats:
-        total = weights.sum()
-        expected = weights @ risk / total if total else np.full(len(years), np.nan)
-        return np.append(expected, observed(weights))
-
-    return statistic
-
-
-def _within(year: int) -> str:
-    return f"within {year} year{'s' * (year > 1)}"
-
-
-def _last_reached(figures: list[Figure]) -> int:
-    """The last year for which breasts have an observed share; 0: none."""
-    known = [
-        f.estimate.value is not None
-        for f in figures
-        if f.name == "observed" and f.unit == "breasts"
-    ]
-    return max((year for year, reached in enumerate(known, 1) if reached), default=0)
-
-
-def _ranking_table(figures: list[Figure]) -> Table:
-    makers = [f.maker for f in figures if f.name == "c_index" and f.unit == "breasts"]
+def _ranking_table(figures: Sequence[Figure]) -> Table:
     return Table(
         "C-index with 95 % interval.",
         ("Maker", "By breast", "By exam"),
         [
             (
                 named(maker),
-                *(_ranked(figures, unit, maker) for unit in ("breasts", "exams")),
+                *(_of_maker(figures, "c_index", unit, maker, None, 3) for unit in UNITS),
             )
-            for maker in makers
+            for maker in _makers(figures)
         ],
     )
 
 
-def _ranked(figures: list[Figure], unit: str, maker: str) -> str | Cell:
-    found = [f for f in figures if (f.name, f.unit, f.maker) == ("c_index", unit, maker)]
-    return Cell(found[0].estimate) if found else "-"
+def _distance_table(figures: Sequence[Figure], unit: str) -> Table:
+    def cells(year: str | None) -> list[str | Cell]:
+        return [
+            Cell(find(figures, name, unit=unit, of=year), digits=digits)
+            for name, digits in (("auc", 3), ("brier", 4), ("scaled_brier", 3))
+        ]
+
+    whole = [f for f in figures if f.name == "integrated_brier" and f.unit == unit]
+    rows: list[Sequence[str | Cell]] = [
+        (str(year), *cells(year), _cancers(figures, unit, year)) for year in _years(figures, unit)
+    ]
+    rows += [(f"mean of {f.of}", "-", Cell(f.estimate, digits=4), "-", "") for f in whole]
+    return Table(
+        f"{unit.capitalize()}: AUC within each year and Brier score, with 95 % intervals.",
+        ("A cancer", "AUC", "Brier", "Scaled Brier", "Cancers"),
+        rows,
+    )
 
 
-def _year_table(figures: list[Figure], unit: str) -> Table:
-    years = [f.of for f in figures if f.name == "observed" and f.unit == unit]
-
+def _year_table(figures: Sequence[Figure], unit: str) -> Table:
     def cell(name: str, year: str | None) -> Cell:
-        of_ratio = name == "expected_over_observed"
-        scale, digits = (1.0, 2) if of_ratio else (100.0, 2)
-        return Cell(find(figures, name, unit=unit, of=year), scale, digits)
+        scale = 1.0 if name == "expected_over_observed" else 100.0
+        return Cell(find(figures, name, unit=unit, of=year), scale, 2)
 
     return Table(
         f"{unit.capitalize()}: expected and observed, in %, and their ratio, with 95 % intervals.",
@@ -159,14 +102,53 @@ def _year_table(figures: list[Figure], unit: str) -> Table:
             (
                 str(year),
                 *(cell(n, year) for n in ("expected", "observed", "expected_over_observed")),
-                f"{find(figures, 'observed', unit=unit, of=year).cases:,}",
+                _cancers(figures, unit, year),
             )
-            for year in years
+            for year in _years(figures, unit)
         ],
     )
 
 
-def _picture(fifths: list[Figure], year: int) -> Markup:
+def _calibration_table(figures: Sequence[Figure], year: str) -> Table:
+    return Table(
+        f"Calibration {year}: expected over observed, and slope, with 95 % intervals.",
+        ("Maker", "Ratio by breast", "Ratio by exam", "Slope by breast", "Slope by exam"),
+        [
+            (
+                named(maker),
+                *(
+                    _of_maker(figures, name, unit, maker, year, 2)
+                    for name in ("expected_over_observed", "calibration_slope")
+                    for unit in UNITS
+                ),
+            )
+            for maker in _makers(figures)
+        ],
+    )
+
+
+def _makers(figures: Sequence[Figure]) -> list[str]:
+    return [f.maker for f in figures if f.name == "c_index" and f.unit == "breasts"]
+
+
+def _years(figures: Sequence[Figure], unit: str) -> list[str | None]:
+    return [f.of for f in figures if f.name == "observed" and f.unit == unit and f.subgroup == ALL]
+
+
+def _cancers(figures: Sequence[Figure], unit: str, year: str | None) -> str:
+    return f"{find(figures, 'observed', unit=unit, of=year).cases:,}"
+
+
+def _of_maker(
+    figures: Sequence[Figure], name: str, unit: str, maker: str, of: str | None, digits: int
+) -> str | Cell:
+    """A maker's figure; a dash where no exam of that maker could be measured."""
+    wanted = (name, unit, maker, of)
+    found = [f for f in figures if (f.name, f.unit, f.maker, f.of) == wanted]
+    return Cell(found[0].estimate, digits=digits) if found else "-"
+
+
+def _picture(fifths: Sequence[Figure], year: int) -> Markup:
     pairs = zip(fifths[::2], fifths[1::2], strict=True)
     points = [
         Calibrated(f"fifth {place}", expected.estimate, observed.estimate)
@@ -175,7 +157,7 @@ def _picture(fifths: list[Figure], year: int) -> Markup:
     ]
     return calibration_svg(
         points,
-        f"risk {_within(year)}, mean of each fifth of the breasts",
+        f"risk {within(year)}, mean of each fifth of the breasts",
         "share with a cancer (Kaplan-Meier)",
-        f"Observed against expected risk {_within(year)}, by fifths of the breasts.",
+        f"Observed against expected risk {within(year)}, by fifths of the breasts.",
     )
