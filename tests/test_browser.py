@@ -69,22 +69,10 @@ def number(text: str) -> int:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model's report, of scores made here."""
-    from test_evaluate_report import attrition_table, tables
-
-    from mim.evaluate.report import write_report
-    from mim.evaluate.settings import EvaluateSettings
+    from made_report import report, tables
 
     out = tmp_path_factory.mktemp("report")
-    write_report(
-        tables("test", 1),
-        out,
-        EvaluateSettings(resamples=100),
-        title="A report",
-        note="made up",
-        attrition=attrition_table(),
-        contact_sheet=None,
-        thresholds=(),
-    )
+    report(tables("test", 1), out, None, resamples=100)
     return out / "index.html"
 
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from mim.cli.main import main
-from mim.cli.report import report_run
+from mim.cli.report import Given, report
 from mim.config.compose import compose, experiment_settings
 from mim.evaluate.settings import EvaluateSettings
 from mim.train.run import fit
@@ -53,7 +53,7 @@ def test_shuffled_labels_teach_nothing(demo, tmp_path):
     )
     fit(cohort, demo / "cache", tmp_path / "run", *experiment_settings("demo"))
     found = (
-        report_run(tmp_path / "run", tmp_path / "report", EvaluateSettings(resamples=500))
+        report(Given(tmp_path / "run"), tmp_path / "report", EvaluateSettings(resamples=500))
         .headlines[0]
         .cell.estimate
     )

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from mim.cli.main import main
-from mim.cli.report import report_run
+from mim.cli.report import Given, report
 from mim.cohort.build import write_cohort
 from mim.cohort.settings import CohortSettings, SplitSettings
 from mim.data.cache import Cache, write_cache
@@ -192,7 +192,7 @@ def test_training_learns_the_films_by_heart_and_the_bundle_scores_them_alike(fol
 @needs_films
 def test_a_report_without_test_exams_says_so(folder, trained):
     with pytest.raises(InputError, match=r"no test exams; raise splits\.test"):
-        report_run(trained, folder / "report", EvaluateSettings())
+        report(Given(trained), folder / "report", EvaluateSettings())
 
 
 @pytest.mark.slow

@@ -175,6 +175,7 @@ FOLDERS: dict[type, tuple[str, ...]] = {
 FILES: dict[type, tuple[str, ...]] = {
     IndexSettings: ("overrides", "key_file"),
     PredictCommand: ("overrides",),
+    EvaluateCommand: ("readings",),
     EncoderSettings: ("weights",),
 }
 """Fields that name a file which must be there, where they are given."""
@@ -183,7 +184,7 @@ FILES: dict[type, tuple[str, ...]] = {
 PATHS: dict[str, dict[type, tuple[str, ...]]] = {
     "folder": FOLDERS,
     "file": FILES,
-    "file or folder": {TrainSettings: ("start_from",)},
+    "file or folder": {TrainSettings: ("start_from",), EvaluateCommand: ("outcomes",)},
 }
 """What must be there, where it is given."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from mim.errors import InputError
-from mim.evaluate.scored import Scored
+from mim.evaluate.sample import Sample
 from mim.schemas.cohort import ATTRITION, KEPT
 
 
@@ -21,8 +21,8 @@ class Step:
     remark: str = ""
 
 
-def steps(attrition: pa.Table | None, breasts: Scored, split: str) -> list[Step]:
-    """Steps in the order of the table, then the evaluation's own from breasts to measured ones.
+def steps(attrition: pa.Table | None, sample: Sample | None, split: str) -> list[Step]:
+    """Steps in the order of the table, then the evaluation's own of what cancer scores rest on.
 
     A remark says so where a step starts from another number than its forerunner kept.
 
@@ -30,12 +30,14 @@ def steps(attrition: pa.Table | None, breasts: Scored, split: str) -> list[Step]
         InputError: a column of the attrition table is missing.
     """
     found = {} if attrition is None else _counts(attrition)
-    unknown = int((~breasts.known).sum())
-    found[f"evaluate, {split} only", "breasts"] = {
-        "no score": breasts.unscored,
-        "label unknown": unknown,
-        KEPT: len(breasts.score) - unknown,
-    }
+    for rows in (sample.breasts, sample.exams) if sample else ():
+        if rows is not None:
+            unknown = int((~rows.known).sum())
+            found[f"evaluate, {split} only", rows.unit] = {
+                "no score": rows.unscored,
+                "label unknown": unknown,
+                KEPT: len(rows.score) - unknown,
+            }
     return _steps(found)
 
 

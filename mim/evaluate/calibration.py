@@ -256,7 +256,8 @@ def _recalibrated(cells: Cells, weights: Floats) -> tuple[Floats, float]:
     nothing = np.full(2, np.nan), float("nan")
     drawn = weights > 0
     here, cancer, weights = cells.log_odds[drawn], cells.cancer[drawn], weights[drawn]
-    if not len(here) or np.ptp(here) == 0 or _parted(here, cancer):
+    one_kind = not cancer.any() or cancer.all()
+    if one_kind or np.ptp(here) == 0 or _parted(here, cancer):
         return nothing
     centre = float(np.average(here, weights=weights))
     # Centred, the two are nearly independent and the steps few.

@@ -5,18 +5,31 @@ rows share the draws, so that their difference is a pair's.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cache
+from dataclasses import asdict, dataclass, replace
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from mim.evaluate.bootstrap import Base, Bools, Estimate, Floats, Replicates, base_of, estimate
-from mim.evaluate.figures import ALL, ANY_CANCER, Figure
+from mim.evaluate.bootstrap import (
+    Base,
+    Bools,
+    Estimate,
+    Floats,
+    Replicates,
+    Times,
+    base_of,
+    estimate,
+    over_blocks,
+)
+from mim.evaluate.delong import auc_interval, delong
+from mim.evaluate.figures import ALL, ANY_CANCER, ClosedForm, Figure
+from mim.evaluate.prevalence import kind_factors
+from mim.evaluate.proportions import wilson_by_woman
 from mim.evaluate.ranked import HEALTHY, UNKNOWN, Ints, Ranked, Ranking
 from mim.evaluate.scored import Scored
-from mim.evaluate.settings import BootstrapSettings
-from mim.vocab import CANCERS, Task
+from mim.evaluate.settings import BootstrapSettings, PrevalenceSettings
+from mim.vocab import CANCERS, Outcome, Task
 
 LEAST_SPECIFICITY = 0.9
 """Below it no programme works: the partial AUC counts from here."""
@@ -28,20 +41,26 @@ Shares = Mapping[tuple[int, ...], float]
 """How often rows of some kinds come among all of the programme's."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Selection:
     """A rule by which rows are selected.
 
     Attributes:
         rule: what it is called.
         rate: wanted share of rows.
-        threshold: rows are selected from this score on; missing: the highest-scored share, found
-            anew in each resample.
+        threshold: ``[row]``, the score from which each row is selected, or one for all; missing:
+            the highest-scored share, found anew in each resample.
     """
 
     rule: str
     rate: float
-    threshold: float | None = None
+    threshold: float | Floats | None = None
+
+    def selects(self, score: Floats) -> Bools:
+        """The rows ``[row]`` that a threshold selects."""
+        assert self.threshold is not None
+        found: Bools = score >= self.threshold
+        return found
 
 
 class Quantity(NamedTuple):
@@ -62,6 +81,7 @@ class Detection:
         quantities: what was measured.
         replicates: of them, in the same order.
         ranking: of the rows.
+        weighed: whether rows count by the programme's prevalence.
     """
 
     model: str
@@ -69,33 +89,78 @@ class Detection:
     quantities: tuple[Quantity, ...]
     replicates: Replicates
     ranking: Ranking
+    weighed: bool
 
     def figures(self, subgroup: str = ALL, level: str | None = None) -> list[Figure]:
         """Every quantity with its interval."""
         base = _bases(self)
         found = zip(self.quantities, self.replicates.values, self.replicates.drawn.T, strict=True)
         return [
-            self.figure(quantity, estimate(float(value), drawn, base(quantity)), subgroup, level)
+            replace(
+                self.figure(quantity, estimate(float(value), drawn, base(quantity))),
+                subgroup=subgroup,
+                level=level,
+                closed=self.closed(quantity),
+            )
             for quantity, value, drawn in found
         ]
 
-    def figure(
-        self, quantity: Quantity, found: Estimate, subgroup: str = ALL, level: str | None = None
-    ) -> Figure:
-        """One quantity of this model as a figure."""
+    def figure(self, quantity: Quantity, found: Estimate) -> Figure:
+        """One quantity of this model as a figure of all rows."""
         selection = quantity.selection
         return Figure(
             Task.CANCER,
             quantity.name,
             self.rows.unit,
-            subgroup,
-            level,
+            ALL,
+            None,
             found,
             outcome=quantity.outcome,
             rule=None if selection is None else selection.rule,
             selection_rate=None if selection is None else selection.rate,
             model=self.model,
         )
+
+    def closed(self, quantity: Quantity) -> ClosedForm | None:
+        """A quantity's interval by a closed form, where there is one; a threshold counts as given.
+
+        Where rows count by the programme's prevalence, no formula knows of it.
+        """
+        rows, selection = self.rows, quantity.selection
+        if (
+            self.weighed
+            and quantity.outcome in (ALL, ANY_CANCER)
+            and quantity.name != "specificity"
+        ):
+            return None
+        if quantity.name == "auc":
+            used = self.cases(quantity.outcome) | self.healthy
+            found = delong(rows.score[None, used], rows.cancer[used], rows.woman[used])
+            return auc_interval(found)
+        if selection is None or quantity.name == "cancers_per_1000_selected":
+            return None
+        selected, fixed = self.selected(selection), selection.threshold is not None
+        if quantity.name == "specificity":
+            return wilson_by_woman(~selected[self.healthy], rows.woman[self.healthy])
+        if quantity.name == "share_selected":
+            return wilson_by_woman(selected, rows.woman) if fixed else None
+        cases = self.cases(quantity.outcome)
+        return wilson_by_woman(selected[cases], rows.woman[cases])
+
+    @cached_property
+    def _kind(self) -> Ints:
+        return kinds(self.rows)
+
+    @property
+    def healthy(self) -> Bools:
+        """The rows ``[row]`` known to be free of cancer."""
+        found: Bools = self._kind == HEALTHY
+        return found
+
+    def cases(self, outcome: str) -> Bools:
+        """The rows ``[row]`` with a cancer of a kind, or any."""
+        found: Bools = self.rows.cancer if outcome == ANY_CANCER else self._kind == KIND[outcome]
+        return found
 
     def at(self, quantity: Quantity) -> tuple[float, Floats]:
         """A quantity's value and its resamples."""
@@ -104,14 +169,15 @@ class Detection:
 
     def selected(self, selection: Selection) -> Bools:
         """The rows ``[row]`` that a rule selects."""
-        return self.rows.score >= self.threshold(selection)
-
-    def threshold(self, selection: Selection) -> float:
-        """The score from which a rule selects these rows."""
         if selection.threshold is not None:
-            return selection.threshold
+            return selection.selects(self.rows.score)
+        found: Bools = self.rows.score >= self.cut(selection.rate)
+        return found
+
+    def cut(self, rate: float) -> float:
+        """The score from which the highest-scored share of these rows is selected."""
         once = self.ranking.ranked(np.ones((1, self.ranking.women), np.uint8))
-        return self.ranking.threshold(int(once.within([selection.rate])[0, 0]))
+        return self.ranking.threshold(int(once.within([rate])[0, 0]))
 
 
 def detect(
@@ -134,14 +200,50 @@ def detect(
         settings: of the bootstrap.
         shares: the programme's prevalence, where rows are enriched.
     """
-    mine = rows.only(model)
-    fixed = [s.threshold for s in selections if s.threshold is not None]
-    ranking = Ranking(mine.score, kinds(rows), rows.woman, shares, fixed)
+    mine, kind = rows.only(model), kinds(rows)
+    ranking = Ranking(mine.score, kind, rows.woman, shares)
+    fixed = [
+        Ranking(s.selects(mine.score).astype(np.float64), kind, rows.woman, shares)
+        for s in selections
+        if s.threshold is not None
+    ]
     cancers = cancers_among(rows)
-    replicates = ranking.replicates(
-        lambda ranked: _measure(ranked, ranking, cancers, selections), **asdict(settings)
-    )
-    return Detection(model, mine, tuple(_quantities(cancers, selections)), replicates, ranking)
+
+    def block(times: Times) -> Floats:
+        ranked = ranking.ranked(times)
+        by_threshold = (half.at_least(1.0, half.ranked(times)) for half in fixed)
+        own = iter(ranked.within([s.rate for s in selections if s.threshold is None]))
+        found = _areas(ranked, [*cancers.values()])
+        for selection in selections:
+            by_share = selection.threshold is None
+            counts = ranked.selected(next(own)) if by_share else next(by_threshold)
+            found += _at(ranked, counts, [*cancers.values()])
+        return np.array(found).T
+
+    once = np.ones((1, ranking.women), np.uint8)
+    drawn = np.concatenate([*over_blocks(block, ranking.women, **asdict(settings))])
+    replicates = Replicates(block(once)[0], drawn)
+    quantities = tuple(_quantities(cancers, selections))
+    return Detection(model, mine, quantities, replicates, ranking, shares is not None)
+
+
+def programme_shares(rows: Scored, prevalence: PrevalenceSettings) -> Shares | None:
+    """How often each kind of row comes in the programme; None where that is not given.
+
+    Raises:
+        InputError: as for ``mim.evaluate.prevalence.kind_factors``.
+    """
+    kind_factors(rows.outcome, prevalence)
+    if prevalence == PrevalenceSettings():
+        return None
+    screened = (prevalence.screen_detected_per_1000 or 0) / 1000
+    interval = (prevalence.interval_per_1000 or 0) / 1000
+    rest = {(HEALTHY, UNKNOWN): 1 - screened - interval}
+    told, untold = KIND[Outcome.SCREEN_DETECTED], KIND[Outcome.CANCER]
+    symptoms = KIND[Outcome.INTERVAL]
+    if not np.isin(rows.outcome, [Outcome.SCREEN_DETECTED, Outcome.INTERVAL]).any():
+        return rest | {(untold,): screened + interval}
+    return rest | {(told, untold): screened, (symptoms,): interval}
 
 
 def kinds(rows: Scored) -> Ints:
@@ -161,7 +263,7 @@ def cancers_among(rows: Scored) -> dict[str, list[int]]:
 def _quantities(
     cancers: Mapping[str, list[int]], selections: Sequence[Selection]
 ) -> list[Quantity]:
-    """What ``_measure`` gives, in its order."""
+    """What is measured, in the order in which ``detect`` measures it."""
     areas = ("auc", "partial_auc", "average_precision")
     found = [Quantity(name, outcome) for outcome in cancers for name in areas]
     for selection in selections:
@@ -172,35 +274,28 @@ def _quantities(
     return found
 
 
-def _measure(
-    ranked: Ranked,
-    ranking: Ranking,
-    cancers: Mapping[str, list[int]],
-    selections: Sequence[Selection],
-) -> Floats:
-    """Figures ``[figure, resample]`` in the order of ``_quantities``."""
-    found = []
-    for theirs in cancers.values():
-        present = [kind for kind in theirs if kind < ranking.kinds]
-        found += [
-            ranked.auc(present),
-            ranked.partial_auc(present, LEAST_SPECIFICITY),
-            ranked.average_precision(present),
-        ]
-    own = iter(ranked.within([s.rate for s in selections if s.threshold is None]))
-    for selection in selections:
-        groups = (
-            next(own)
-            if selection.threshold is None
-            else np.full(ranked.upto.shape[2], ranking.from_score(selection.threshold))
+def _areas(ranked: Ranked, cancers: Sequence[Sequence[int]]) -> list[Floats]:
+    """Areas ``[resample]`` for each choice of kinds of cancer."""
+    return [
+        area
+        for kinds in cancers
+        for area in (
+            ranked.auc(kinds),
+            ranked.partial_auc(kinds, LEAST_SPECIFICITY),
+            ranked.average_precision(kinds),
         )
-        found += _at(ranked, groups, [*cancers.values()])
-    return np.array(found)
+    ]
 
 
-def _at(ranked: Ranked, groups: Ints, cancers: Sequence[Sequence[int]]) -> list[Floats]:
-    """What the first groups hold: share, specificity, cancers per 1,000, and sensitivities."""
-    selected = ranked.selected(groups) * ranked.factors
+def _at(ranked: Ranked, counts: Floats, cancers: Sequence[Sequence[int]]) -> list[Floats]:
+    """What a selection holds: share, specificity, cancers per 1,000, and sensitivities.
+
+    Args:
+        ranked: all rows.
+        counts: ``[kind, resample]``, those selected.
+        cancers: kinds that count together.
+    """
+    selected = counts * ranked.factors
     all_rows = ranked.totals * ranked.factors
     with np.errstate(invalid="ignore", divide="ignore"):
         known = selected[HEALTHY] + selected[UNKNOWN + 1 :].sum(axis=0)
@@ -208,28 +303,23 @@ def _at(ranked: Ranked, groups: Ints, cancers: Sequence[Sequence[int]]) -> list[
             selected.sum(axis=0) / all_rows.sum(axis=0),
             1 - selected[HEALTHY] / all_rows[HEALTHY],
             1000 * selected[UNKNOWN + 1 :].sum(axis=0) / known,
-            *(
-                selected[theirs].sum(axis=0) / all_rows[theirs].sum(axis=0)
-                for theirs in ([k for k in some if k < len(selected)] for some in cancers)
-            ),
+            *(selected[kinds].sum(axis=0) / all_rows[kinds].sum(axis=0) for kinds in cancers),
         ]
 
 
 def _bases(detection: Detection) -> Callable[[Quantity], Base]:
     """What each quantity of a detection rests on; rows are counted once for each question."""
     rows = detection.rows
-    healthy = rows.known & ~rows.cancer
 
     @cache
     def looked_for(outcome: str) -> Base:
-        cases = rows.cancer if outcome == ANY_CANCER else rows.cancer & (rows.outcome == outcome)
-        used = cases | healthy
+        cases = detection.cases(outcome)
+        used = cases | detection.healthy
         return base_of(rows.woman[used], cases[used])
 
-    @cache
     def base(quantity: Quantity) -> Base:
         if quantity.name == "specificity":
-            return base_of(rows.woman[rows.known], healthy[rows.known])
+            return base_of(rows.woman[rows.known], detection.healthy[rows.known])
         if quantity.selection is None or quantity.name == "sensitivity":
             return looked_for(quantity.outcome)
         selected = detection.selected(quantity.selection)

@@ -8,14 +8,14 @@ Where there are very many different scores, neighbouring ones of rows without a 
 No figure of cancers feels it: a score that a cancer has is always a group of its own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from mim.evaluate.bootstrap import Floats, Replicates, Times, over_blocks
+from mim.evaluate.bootstrap import Floats, Times
 
 Ints = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.float32]
@@ -106,10 +106,6 @@ class Ranked:
         return cancers, above, not_below
 
 
-RankedStatistic = Callable[[Ranked], Floats]
-"""Ranked rows to figures ``[figure, resample]``; NaN where a figure is not defined."""
-
-
 class Ranking:
     """Rows in the order of one model's scores.
 
@@ -118,7 +114,6 @@ class Ranking:
         kind: ``[row]``, ``HEALTHY``, ``UNKNOWN``, or from 2 on the kind of cancer.
         woman: ``[row]``, a number for each woman.
         shares: how often rows of some kinds, together, come among all; missing: as often as here.
-        thresholds: scores from which rows are selected; no group lies on both sides of one.
     """
 
     def __init__(
@@ -127,12 +122,11 @@ class Ranking:
         kind: Ints,
         woman: Ints,
         shares: Mapping[tuple[int, ...], float] | None = None,
-        thresholds: Sequence[float] = (),
     ) -> None:
-        self.kinds = max(int(kind.max(initial=0)) + 1, 2)
+        self.kinds = max(int(kind.max(initial=0)) + 1, UNKNOWN + 2)
         self._shares = shares
         values, place = np.unique(-scores, return_inverse=True)
-        starts = _group_starts(values, place[kind > UNKNOWN], thresholds)
+        starts = _group_starts(values, place[kind > UNKNOWN])
         self.groups = len(starts)
         self._highest, self._lowest = (
             -values[starts],
@@ -146,9 +140,10 @@ class Ranking:
             shape=(self.kinds * self.groups, self.women),
         )
 
-    def from_score(self, threshold: float) -> int:
-        """How many of the first groups score a threshold or more."""
-        return int(np.searchsorted(-self._lowest, -threshold, side="right"))
+    def at_least(self, score: float, ranked: Ranked) -> Floats:
+        """``[kind, resample]``, ranked rows with a score or more."""
+        groups = int(np.searchsorted(-self._lowest, -score, side="right"))
+        return ranked.upto[:, groups].astype(np.float64)
 
     def threshold(self, groups: int) -> float:
         """What selects just the first groups: halfway from their lowest score to the next."""
@@ -166,19 +161,6 @@ class Ranking:
         factors = self._factors(upto[:, -1].astype(np.float64))
         return Ranked(upto, factors, self._with_cancer)
 
-    def replicates(self, statistic: RankedStatistic, *, resamples: int, seed: int) -> Replicates:
-        """A statistic of the rows and of resamples of their women.
-
-        Rankings of the same women have the same draws, so their figures can be compared in pairs.
-        """
-
-        def block(times: Times) -> Floats:
-            return statistic(self.ranked(times)).T
-
-        once = np.ones((1, self.women), np.uint8)
-        drawn = over_blocks(block, self.women, resamples=resamples, seed=seed)
-        return Replicates(block(once)[0], np.concatenate([*drawn]))
-
     def _factors(self, totals: Floats) -> Floats:
         factors = np.ones(totals.shape)
         for kinds, share in (self._shares or {}).items():
@@ -187,13 +169,12 @@ class Ranking:
         return np.nan_to_num(factors)
 
 
-def _group_starts(values: Floats, cancers: Ints, thresholds: Sequence[float]) -> Ints:
+def _group_starts(values: Floats, cancers: Ints) -> Ints:
     """Places of the different (negated) scores at which a group starts."""
     if len(values) <= MOST_GROUPS:
         return np.arange(len(values))
-    cut = np.searchsorted(values, -np.asarray(thresholds, np.float64), side="right")
     every = np.arange(0, len(values), -(-len(values) // MOST_GROUPS))
-    starts = np.unique(np.concatenate([cancers, cancers + 1, cut, every]))
+    starts = np.unique(np.concatenate([cancers, cancers + 1, every]))
     return np.asarray(starts[starts < len(values)], np.int64)
 
 

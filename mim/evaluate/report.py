@@ -4,7 +4,7 @@ import base64
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import jinja2
@@ -15,16 +15,19 @@ import pyarrow.compute as pc
 
 from mim.errors import InputError
 from mim.evaluate import attrition as losses
-from mim.evaluate.cancer_section import measure_cancer
+from mim.evaluate.cancer_section import outcome_section, roc_section, selection_section
 from mim.evaluate.density_section import density_section
-from mim.evaluate.figures import FIGURES, Figure, named
-from mim.evaluate.operating import Threshold
+from mim.evaluate.figures import FIGURES, Figure
+from mim.evaluate.measured import measure
 from mim.evaluate.quality_section import quality_section
 from mim.evaluate.risk_section import risk_section
-from mim.evaluate.sections import Headline
+from mim.evaluate.rule_out_section import rule_out_section
+from mim.evaluate.sample import Sample, require_labels
+from mim.evaluate.sections import Headline, Section
 from mim.evaluate.settings import EvaluateSettings
+from mim.schemas.score_scale import ScoreScale
 from mim.schemas.table import write_table, write_whole
-from mim.vocab import Outcome, Task
+from mim.vocab import Task
 from mim.workers.local import cores
 
 SECTIONS = {
@@ -44,58 +47,77 @@ class Summary:
     figures: tuple[Figure, ...]
 
 
-def write_report(
-    tables: Mapping[Task, pa.Table],
-    out: Path,
-    settings: EvaluateSettings,
-    *,
-    title: str,
-    note: str,
-    attrition: pa.Table | None,
-    contact_sheet: Path | None,
-    thresholds: Sequence[Threshold],
-) -> Summary:
-    """Measure one model and write ``index.html``, ``metrics.json`` and ``metrics.parquet``.
+@dataclass(frozen=True)
+class Material:
+    """What a report is made of.
 
-    The page is one file with all pictures in it and needs no network.
-
-    Args:
-        tables: scores of each task the model has learnt, by ``mim.schemas.scores.OF_TASK``, all of
-            one split.
-        out: folder for the three files; made if needed.
-        settings: of the bootstrap.
+    Attributes:
         title: of the page.
         note: what a reader must know first, such as that the data are made up; may be empty.
+        split: the part of the cohort that is measured.
+        sample: exams with cancer scores; missing where no model has learnt cancer.
+        validation: exams that thresholds were chosen on; missing where there are none.
+        scales: of models, with their thresholds; a model may have none.
+        tables: scores of the other tasks, by ``mim.schemas.scores.OF_TASK``, all of one split.
         attrition: rows of ``mim.schemas.cohort.ATTRITION``, in the order of the steps.
         contact_sheet: PNG with some of the model's inputs.
-        thresholds: from ``mim.evaluate.operating.selection_thresholds``; may be empty.
+        notices: what the reader must know of how tables were joined.
+    """
+
+    title: str
+    note: str
+    split: str
+    sample: Sample | None = None
+    validation: Sample | None = None
+    scales: Mapping[str, ScoreScale] = field(default_factory=dict)
+    tables: Mapping[Task, pa.Table] = field(default_factory=dict)
+    attrition: pa.Table | None = None
+    contact_sheet: Path | None = None
+    notices: Sequence[str] = ()
+
+
+def write_report(material: Material, out: Path, settings: EvaluateSettings) -> Summary:
+    """Measure models and write ``index.html``, ``metrics.json`` and the figures as tables.
+
+    The page is one file with all pictures in it and needs no network. Every figure stands in
+    ``metrics.parquet`` and in ``metrics.csv`` too.
+
+    Args:
+        material: what to measure.
+        out: folder for the files; made if needed.
+        settings: of the evaluation.
 
     Raises:
         InputError: the scores break their schema, mix splits or know no outcome, or the contact
             sheet is no PNG file.
     """
-    split, bootstrap = _one_split(tables), settings.bootstrap()
-    sheet = None if contact_sheet is None else _inline_png(contact_sheet)
-    cancer = (
-        measure_cancer(tables[Task.CANCER], thresholds, bootstrap)
-        if Task.CANCER in tables
-        else None
-    )
-    others = [make(tables[task], bootstrap) for task, make in SECTIONS.items() if task in tables]
-    if cancer is not None:
-        steps = losses.steps(attrition, cancer.breasts, split)
-    else:
-        steps = losses.table_steps(attrition) if attrition is not None else []
-    sections = ([cancer.section] if cancer is not None else []) + others
-    figures = [figure for section in sections for figure in section.figures]
+    _require_one_split(material)
+    bootstrap = settings.bootstrap()
+    sheet = None if material.contact_sheet is None else _inline_png(material.contact_sheet)
+    figures, sections = _cancer(material, settings) if material.sample else ([], [])
+    sections += [
+        make(material.tables[task], bootstrap)
+        for task, make in SECTIONS.items()
+        if task in material.tables
+    ]
+    figures += [figure for section in sections for figure in section.figures]
+    steps = losses.steps(material.attrition, material.sample, material.split)
     facts: dict[str, object] = {
-        "title": title,
-        "note": note,
-        "split": split,
+        "title": material.title,
+        "note": material.note,
+        "split": material.split,
+        "notices": [*material.notices],
         "bootstrap": {"unit": "woman", **asdict(bootstrap)},
+        "prevalence": asdict(settings.prevalence),
         "machine": _machine(),
-        **(cancer.section.facts if cancer is not None else {}),
-        **{str(section.task): section.facts for section in others if section.facts},
+        **{
+            name: fact
+            for section in sections
+            for name, fact in (
+                section.facts if section.task is Task.CANCER else {str(section.task): section.facts}
+            ).items()
+            if fact
+        },
         "attrition": [asdict(step) for step in steps],
         "figures": [figure.row() for figure in figures],
     }
@@ -104,21 +126,49 @@ def write_report(
         _environment()
         .get_template("report.html.j2")
         .render(
-            **{"title": title, "note": note, "split": split, "machine": facts["machine"]},
+            material=material,
+            machine=facts["machine"],
             bootstrap=bootstrap,
             headlines=headlines,
-            cancer=None if cancer is None else cancer.context,
-            sections=others,
+            sections=sections,
             steps=steps,
             sheet=sheet,
         )
     )
-    write_table(FIGURES.from_rows([figure.row() for figure in figures]), out / "metrics.parquet")
+    table = FIGURES.from_rows([figure.row() for figure in figures])
+    write_table(table, out / "metrics.parquet")
+    write_whole(out / "metrics.csv", pl.DataFrame(pl.from_arrow(table)).write_csv().encode())
     write_whole(
         out / "metrics.json", (json.dumps(facts, indent=1, allow_nan=False) + "\n").encode()
     )
     write_whole(out / "index.html", page.encode())
     return Summary(tuple(headlines), out / "index.html", tuple(figures))
+
+
+def _cancer(material: Material, settings: EvaluateSettings) -> tuple[list[Figure], list[Section]]:
+    """Figures and sections on cancer."""
+    assert material.sample is not None
+    sample, validation = material.sample, material.validation
+    require_labels(sample)
+    measured = measure(sample, material.scales, settings)
+    figures = measured.figures()
+    first = sample.models[0]
+    sections = [
+        roc_section(measured, figures),
+        selection_section(measured, figures, material.scales),
+        outcome_section(measured),
+        replace(
+            rule_out_section(
+                validation.exams.only(first) if validation else None,
+                sample.exams.only(first),
+                settings.rule_out,
+                settings.prevalence,
+                settings.bootstrap(),
+            ),
+            anchor="rule-out",
+        ),
+    ]
+    return figures, sections
 
 
 def _environment() -> jinja2.Environment:
@@ -129,7 +179,6 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=_percent, maker=named, outcome=_outcome_name)
     return environment
 
 
@@ -144,17 +193,14 @@ def _machine() -> dict[str, object]:
     }
 
 
-def _one_split(tables: Mapping[Task, pa.Table]) -> str:
-    found = {word for table in tables.values() for word in pc.unique(table["split"]).to_pylist()}
-    splits = sorted(str(word) for word in found)
-    if not splits:
-        raise InputError("scores: no rows; give a table with one row per breast of an exam")
-    if len(splits) > 1:
-        raise InputError(
-            f"scores: column 'split' mixes {' and '.join(splits)}; keep the rows of one split, "
-            "or seen and unseen women are measured as one"
-        )
-    return splits[0]
+def _require_one_split(material: Material) -> None:
+    for table in material.tables.values():
+        others = {str(word) for word in pc.unique(table["split"]).to_pylist()} - {material.split}
+        if others:
+            raise InputError(
+                f"scores: column 'split' holds {' and '.join(sorted(others))} where {material.split} "
+                "is measured; keep the rows of one split, or seen and unseen women are measured as one"
+            )
 
 
 def _inline_png(path: Path) -> str:
@@ -163,16 +209,3 @@ def _inline_png(path: Path) -> str:
     if not content.startswith(b"\x89PNG\r\n\x1a\n"):
         raise InputError(f"{path}: the contact sheet is missing or no PNG file; write it again")
     return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.1f} %"
-
-
-def _outcome_name(outcome: str) -> str:
-    """An outcome as a heading; "cancer" alone would pass for any."""
-    return (
-        f"{outcome}, unclear how found".capitalize()
-        if outcome == Outcome.CANCER
-        else outcome.capitalize()
-    )

@@ -1,7 +1,7 @@
 """The sample of exams on which models are measured: their scores joined with what is known."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -111,9 +111,9 @@ def take_sample(reference: Reference, models: Sequence[ModelScores], split: Spli
     scored = [model.model for model in models if model.by_breast]
     whole = bool(rows["breast"].null_count())
     kept = by_exam.rows.select("exam")
-    of_kept = rows.join(kept, on="exam", how="semi", maintain_order="left")
+    by_breast = breasts(rows, names) if scored and not whole else None
     return Sample(
-        breasts(of_kept.drop(set(names) - {*scored}), scored) if scored and not whole else None,
+        by_breast and replace(by_breast, scores={name: by_breast.scores[name] for name in scored}),
         by_exam,
         reference.readings.join(kept, on="exam", how="semi"),
         tuple(notice for notice in notices if notice),
@@ -157,8 +157,10 @@ def _refuse(models: Sequence[ModelScores], split: Split, exams: int) -> None:
     )
 
 
-def of_run(tables: Mapping[str, pl.DataFrame]) -> list[ModelScores]:
-    """Score tables of runs, by model, as what the models say."""
-    return [
-        ModelScores(name, rows.select("exam", "breast", "score")) for name, rows in tables.items()
-    ]
+def require_labels(sample: Sample) -> None:
+    """Raise InputError where not one scored exam is known to have a cancer or none."""
+    if not sample.exams.known.any():
+        raise InputError(
+            "scores: it is known of no exam with a score whether it has a cancer; give outcomes, or "
+            "a longer follow-up"
+        )

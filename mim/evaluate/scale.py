@@ -28,13 +28,15 @@ from mim.evaluate.bootstrap import Bools, Floats
 from mim.evaluate.calibration import log_odds, recalibration
 from mim.evaluate.operating import threshold_at
 from mim.evaluate.prevalence import prevalence_weights
-from mim.evaluate.scored import checked, exams
+from mim.evaluate.scored import Scored, checked, exams
 from mim.evaluate.settings import PrevalenceSettings
 from mim.schemas.score_scale import Level, ScoreScale
 from mim.vocab import SELECTION_RATES, Maker, Split
 
 RANKS = np.concatenate([[0.001, 0.002, 0.005], np.arange(1, 100) / 100, [0.995, 0.998, 0.999]])
 """Where quantiles are kept; closer at the ends, since half of the cancers lie in the last hundredth."""
+
+MACHINES = {"exam": pl.String, "machine": pl.String}
 
 LEAST_EXAMS = 50
 """Reference exams of a maker or machine that has a level of its own."""
@@ -108,7 +110,17 @@ def fit_scale(
         InputError: the table breaks its schema, or the exams cannot stand for the programme.
     """
     rows = checked(scores).filter(pl.col("split") == Split.VALIDATION.value)
-    found = exams(rows)
+    made = pl.DataFrame({"exam": [*machines], "machine": [*machines.values()]}, MACHINES)
+    rows = rows.join(made, on="exam", how="left", maintain_order="left")
+    return scale_of(exams(rows), prevalence)
+
+
+def scale_of(found: Scored, prevalence: PrevalenceSettings) -> ScoreScale | None:
+    """The scale of reference exams with the scores of one model; None without any.
+
+    Raises:
+        InputError: the exams cannot stand for the programme.
+    """
     if not found.score.size:
         return None
     weight = prevalence_weights(found.outcome, prevalence)
@@ -116,9 +128,9 @@ def fit_scale(
     if found.cancer.any():
         known_weight[found.known] = prevalence_weights(found.outcome[found.known], prevalence)
         known_weight *= found.cancer.sum() / (known_weight @ found.cancer)
-    named = [machines.get(exam) or "" for exam in _exams_with_score(rows)]
+    machine = found.machines().fill_null("").to_numpy().astype(np.str_)
     reference = Exams(
-        found.score, weight, found.known, found.cancer, known_weight, found.maker, np.array(named)
+        found.score, weight, found.known, found.cancer, known_weight, found.maker, machine
     )
     whole = _whole(reference)
     intercept, slope, reason = _probability(reference)
@@ -230,6 +242,8 @@ def _probability(reference: Exams) -> tuple[float | None, float | None, str | No
     of cancers and others are equally spread, and isotonic regression, which ties scores, only where
     they are not and cancers are 800.
     """
+    if reference.score.min() < 0 or reference.score.max() > 1:
+        return None, None, "the scores are no shares from 0 to 1"
     known = reference.where(reference.known)
     cancers, others = int(known.cancer.sum()), int((~known.cancer).sum())
     if cancers < LEAST_CANCERS or others < LEAST_CANCERS:
@@ -267,12 +281,6 @@ def _shifted(scale: ScoreScale, reference: Exams, fitted: Fitted, above: Level) 
         if abs(step) < 1e-10:
             break
     return Fitted(replace(level, intercept=above.intercept + shift), fitted.quantiles)
-
-
-def _exams_with_score(rows: pl.DataFrame) -> list[str]:
-    """Names of the exams of ``mim.evaluate.scored.exams``, in its order."""
-    by_exam = rows.group_by("exam", maintain_order=True).agg(pl.col("score").max())
-    return by_exam.filter(pl.col("score").is_not_null())["exam"].to_list()
 
 
 def _counts(names: npt.NDArray[np.str_]) -> dict[str, int]:

@@ -70,6 +70,12 @@ class Scored:
         """``[row]``, values of ``Maker``."""
         return self.rows["maker"].to_numpy().astype(np.str_)
 
+    def machines(self) -> pl.Series:
+        """``[row]``, model and software version of the mammograph; missing where unknown."""
+        if "machine" in self.rows:
+            return self.rows["machine"]
+        return pl.Series("machine", [None] * len(self.rows), pl.String)
+
     def where(self, mask: Bools) -> "Scored":
         """The rows that a mask ``[row]`` keeps."""
         kept = {model: score[mask] for model, score in self.scores.items()}
@@ -102,15 +108,6 @@ def checked(table: pa.Table) -> pl.DataFrame:
     for fault in _faults(rows):
         raise InputError(f"scores: {fault}")
     return rows.sort("woman", "exam", "breast")
-
-
-def require_labels(rows: pl.DataFrame) -> None:
-    """Raise InputError where not one breast with a score is known to have a cancer or none."""
-    if rows.filter(pl.col("score").is_not_null() & pl.col("cancer").is_not_null()).is_empty():
-        raise InputError(
-            "scores: column 'cancer' is known for no breast with a score; "
-            "give outcomes, or a longer follow-up"
-        )
 
 
 def breasts(rows: pl.DataFrame, models: Sequence[str] = (SCORE,)) -> Scored:

@@ -1,7 +1,6 @@
 """Parts of a sample by what its exams, women or cancers have in common."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -10,14 +9,13 @@ from mim.evaluate.bootstrap import Bools
 from mim.evaluate.figures import MAKER
 from mim.evaluate.scored import Scored
 
-LEAST_ROWS = 30
-"""Rows that a part needs to be shown."""
+AGES = (49, 54, 59, 64, 69)
+"""The highest age of each band but the last: screening in Norway is from 50 to 69."""
 
-AGES = (50, 55, 60, 65, 70)
-"""Ages at which the next group begins: screening in Norway is from 50 to 69."""
+AGE_BANDS = ("to 49", "50 to 54", "55 to 59", "60 to 64", "65 to 69", "from 70")
 
 SIZES_MM = (10.0, 20.0)
-"""Largest diameters of the smaller two of three groups: T1a to b, T1c, and larger (TNM)."""
+"""The largest diameter of each band but the last: T1a and T1b, T1c, and larger (TNM)."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Subgroup:
 
 
 def subgroups(rows: Scored) -> list[Subgroup]:
-    """Every part that is large enough, of those that differ at all."""
+    """Every part, of what differs at all among the rows."""
     found = []
     for name, values in (_of_exams(rows.rows) | _of_cancers(rows)).items():
         levels = [str(level) for level in values.drop_nulls().unique().sort()]
@@ -46,8 +44,7 @@ def subgroups(rows: Scored) -> list[Subgroup]:
         if name.startswith("cancer"):
             healthy = rows.known & ~rows.cancer
             parts = [Subgroup(p.subgroup, p.level, p.rows | healthy) for p in parts]
-        enough = [part for part in parts if part.rows.sum() >= LEAST_ROWS]
-        found += enough if len(levels) > 1 else []
+        found += parts if len(levels) > 1 else []
     return found
 
 
@@ -58,7 +55,7 @@ def _of_exams(rows: pl.DataFrame) -> dict[str, pl.Series]:
     if "machine" in rows:
         found["software"] = rows["machine"]
     if "age_years" in rows:
-        found["age"] = _banded(rows["age_years"], AGES, "years")
+        found["age"] = _banded(rows["age_years"], AGES, AGE_BANDS)
     if "priors" in rows:
         found["priors"] = rows.select(
             pl.when(pl.col("priors") > 0)
@@ -85,9 +82,7 @@ def _of_cancers(rows: Scored) -> dict[str, pl.Series]:
         found["cancer type"] = facts.select(pl.when("sick").then(kind)).to_series()
     if "size_mm" in facts:
         sizes = facts.select(pl.when("sick").then("size_mm")).to_series()
-        found["cancer size"] = sizes.cut(
-            [*SIZES_MM], labels=["to 10 mm", "10 to 20 mm", "above 20 mm"], left_closed=False
-        ).cast(pl.String)
+        found["cancer size"] = _banded(sizes, SIZES_MM, ("to 10 mm", "to 20 mm", "above 20 mm"))
     if "grade" in facts:
         found["cancer grade"] = facts.select(
             pl.when("sick").then(pl.col("grade").cast(pl.String))
@@ -95,14 +90,10 @@ def _of_cancers(rows: Scored) -> dict[str, pl.Series]:
     return found
 
 
-def _banded(values: pl.Series, starts: tuple[int, ...], unit: str) -> pl.Series:
-    inner = [f"{low} to {high - 1} {unit}" for low, high in pairwise(starts)]
-    labels = [f"below {starts[0]} {unit}", *inner, f"from {starts[-1]} {unit}"]
-    return (
-        values.cast(pl.Float64)
-        .cut([*map(float, starts)], labels=labels, left_closed=True)
-        .cast(pl.String)
-    )
+def _banded(values: pl.Series, most: tuple[float, ...], names: tuple[str, ...]) -> pl.Series:
+    """Names of bands ``[row]``, each up to and with its most but the last; missing where unknown."""
+    place = np.searchsorted(most, values.cast(pl.Float64).fill_null(np.nan).to_numpy())
+    return pl.Series(np.array(names)[np.minimum(place, len(most))]).set(values.is_null(), None)
 
 
 def _periods(days: pl.Series) -> pl.Series:

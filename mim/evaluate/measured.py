@@ -1,0 +1,138 @@
+"""Everything the report says of how cancers are found, computed once: of all rows and of parts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from mim.evaluate.detection import Detection, Selection, detect, programme_shares
+from mim.evaluate.figures import MAKER, OWN_RATE, STORED_THRESHOLD, Figure
+from mim.evaluate.readers import Calls, reader_calls
+from mim.evaluate.sample import Sample
+from mim.evaluate.scored import Scored
+from mim.evaluate.settings import EvaluateSettings
+from mim.evaluate.subgroups import Subgroup, subgroups
+from mim.schemas.score_scale import ScoreScale
+from mim.vocab import SELECTION_RATES
+
+AT_CUT_OF_ALL = "threshold of all exams"
+"""Parts are compared at one threshold: that of the rate among all exams."""
+
+RATE_OF_PARTS = 0.088
+"""The rate of that threshold: the programme's consensus (Larsen 2022)."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A subgroup, and what each model finds in it."""
+
+    subgroup: Subgroup
+    detections: dict[str, Detection]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How models find the cancers of a sample.
+
+    Attributes:
+        sample: the exams.
+        exams: what each model finds by exam.
+        breasts: what each model finds by breast; empty where none scores breasts.
+        breasts_by_maker: the same for each maker.
+        parts: subgroups of the exams.
+        calls: the readers' and the programme's.
+    """
+
+    sample: Sample
+    exams: dict[str, Detection]
+    breasts: dict[str, Detection]
+    breasts_by_maker: list[Part]
+    parts: list[Part]
+    calls: list[Calls]
+
+    def makers(self) -> list[Part]:
+        """The parts that are makers."""
+        return [part for part in self.parts if part.subgroup.subgroup == MAKER]
+
+    def figures(self) -> list[Figure]:
+        """Every figure of every model, by exam, by breast and by part."""
+        whole = [*self.breasts.values(), *self.exams.values()]
+        parts = [*self.breasts_by_maker, *self.parts]
+        return [figure for detection in whole for figure in detection.figures()] + [
+            figure
+            for part in parts
+            for detection in part.detections.values()
+            for figure in detection.figures(part.subgroup.subgroup, part.subgroup.level)
+        ]
+
+
+def measure(
+    sample: Sample, scales: Mapping[str, ScoreScale], settings: EvaluateSettings
+) -> Measured:
+    """Measure every model of a sample.
+
+    Args:
+        sample: the exams.
+        scales: of models, with their thresholds; a model may have none.
+        settings: of the bootstrap, and the programme's prevalence.
+
+    Raises:
+        InputError: as for ``mim.evaluate.detection.programme_shares``.
+    """
+    calls = reader_calls(sample)
+    shares = programme_shares(sample.exams, settings.prevalence)
+    own = [Selection(OWN_RATE, rate) for rate in SELECTION_RATES]
+    own += [Selection(f"rate of {found.name}", found.rate) for found in calls]
+    exams = {}
+    for model in sample.models:
+        stored = stored_selections(scales[model], sample.exams) if model in scales else []
+        exams[model] = detect(sample.exams, model, own + stored, settings.bootstrap(), shares)
+    breasts = {}
+    if sample.breasts is not None:
+        for model in sample.breasts.scores:
+            breasts[model] = detect(sample.breasts, model, (), settings.bootstrap())
+    return Measured(
+        sample,
+        exams,
+        breasts,
+        _parts(sample.breasts, {}, settings, MAKER) if sample.breasts else [],
+        _parts(sample.exams, exams, settings),
+        calls,
+    )
+
+
+def stored_selections(scale: ScoreScale, exams: Scored) -> list[Selection]:
+    """The thresholds of a scale as rules, each exam by its maker and machine."""
+    made = pl.DataFrame({"maker": exams.rows["maker"], "machine": exams.machines()})
+    kinds = made.unique(maintain_order=True).with_row_index("kind")
+    each = np.array([scale.level(*row).thresholds for row in kinds.drop("kind").rows()])
+    on = ["maker", "machine"]
+    row = made.join(kinds, on=on, how="left", nulls_equal=True, maintain_order="left")["kind"]
+    thresholds = each[row.to_numpy()]
+    return [
+        Selection(STORED_THRESHOLD, rate, thresholds[:, place])
+        for place, rate in enumerate(scale.selection_rates)
+    ]
+
+
+def _parts(
+    rows: Scored,
+    whole: Mapping[str, Detection],
+    settings: EvaluateSettings,
+    only: str | None = None,
+) -> list[Part]:
+    """What each model finds in each subgroup, at the threshold of all rows where that is given."""
+    cuts: dict[str, list[Selection]] = {}
+    for model, detection in whole.items():
+        cuts[model] = [Selection(AT_CUT_OF_ALL, RATE_OF_PARTS, detection.cut(RATE_OF_PARTS))]
+    found = []
+    for part in subgroups(rows):
+        if only in (None, part.subgroup):
+            some = rows.where(part.rows)
+            detections = {
+                model: detect(some, model, cuts.get(model, ()), settings.bootstrap())
+                for model in rows.scores
+            }
+            found.append(Part(part, detections))
+    return found
