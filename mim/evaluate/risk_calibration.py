@@ -33,6 +33,8 @@ def calibration_slope(risk: Floats, followed: Followed, year: int) -> Statistic:
     [before] = ends.before(np.array([float(year)]))
 
     def statistic(weights: Floats) -> Floats:
+        if not (weights[sick].any() and weights[others].any()):
+            return np.array([np.nan])
         uncensored = ends.uncensored(*ends.counts(weights))
         chance = np.append(uncensored[time], np.full(len(others), uncensored[before]))
         return regression(over(weights[known], chance))[SLOPE : SLOPE + 1]
