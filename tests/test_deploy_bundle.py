@@ -15,6 +15,7 @@ import pytest
 import torch
 from pydicom import dcmread
 
+from mim.cli.main import main
 from mim.deploy.bundle import LISTED, TOLERANCE, card_checksum, file_checksum, load_bundle
 from mim.deploy.predict import predict
 from mim.errors import InputError
@@ -114,6 +115,15 @@ def test_prevalence_is_said_and_used(run, cohort):
     assert weighted.whole.thresholds == [t.threshold for t in validation_thresholds(run, rates)]
     with pytest.raises(InputError, match="give both or neither"):
         validation_scale(run, PrevalenceSettings(6, None))
+
+
+@pytest.mark.slow
+def test_export_takes_the_programmes_prevalence(run, tmp_path):
+    keys = ["prevalence.screen_detected_per_1000=6", "prevalence.interval_per_1000=0"]
+    assert main(["export", f"run={run}", f"out={tmp_path / 'bundle'}", *keys]) == 0
+    loaded = load_bundle(tmp_path / "bundle")
+    assert loaded.scale == validation_scale(run, PrevalenceSettings(6, 0))
+    assert loaded.scale.whole.thresholds == list(loaded.thresholds.values())
 
 
 def test_a_model_without_validation_exams_has_no_scale(own):
