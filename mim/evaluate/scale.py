@@ -50,8 +50,9 @@ as it when about five exams lie beyond it.
 
 The variance of a quantile is proportional to 1 / (n p (1 - p)) where scores are logistic, so this
 is the empirical Bayes weight of makers that differ by a standard deviation of 0.36 where the scores
-within one have 1.45 (log odds). With makers that differ by 0 to 0.8 it errs less than no
-drawing in at 100 to 1000 exams up to 0.4, and about as little beyond (tests/test_evaluate_scale.py).
+within one have 1.45 (log odds). In simulations of 100 to 5,000 exams it erred less than no drawing
+in where makers differ by up to 0.4; where they differ by 0.8 it erred more with fewer than 1,000, and
+far less than none of their own. (tests/test_evaluate_scale.py)
 """
 
 CANCERS_ALIKE = 10.0
@@ -237,10 +238,11 @@ def _probability(reference: Exams) -> tuple[float | None, float | None, str | No
     """Intercept, slope, and why there are none.
 
     Cancers and others are counted as a little less than sure (Platt 1999): log odds that part them
-    have a finite slope. Of a logistic curve, one of three parameters (Kull 2017) and isotonic
-    regression, simulated with 20 to 800 cancers, the first lay closest to the truth wherever scores
-    of cancers and others are equally spread, and isotonic regression, which ties scores, only where
-    they are not and cancers are 800.
+    have a finite slope. Simulated with 20 to 800 cancers, 8 in 1,000 exams, against a curve of three
+    parameters (Kull 2017) and isotonic regression: where scores of cancers and others are equally
+    spread, this lay closest to the truth (loss above it, 1e-5 nats an exam: 47, 69, 239 with 20
+    cancers; 0.9, 6.6, 22 with 800). Where those of cancers are spread 1.4 times as wide it has a bias
+    that more cancers do not mend (134, 104, 224; 62, 7.6, 26). Isotonic regression ties scores.
     """
     if reference.score.min() < 0 or reference.score.max() > 1:
         return None, None, "the scores are no shares from 0 to 1"
