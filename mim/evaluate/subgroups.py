@@ -14,6 +14,8 @@ AGES = (49, 54, 59, 64, 69)
 
 AGE_BANDS = ("to 49", "50 to 54", "55 to 59", "60 to 64", "65 to 69", "from 70")
 
+MOST_PERIODS = 5
+
 SIZES_MM = (10.0, 20.0)
 """The largest diameter of each band but the last: T1a and T1b, T1c, and larger (TNM)."""
 
@@ -97,16 +99,14 @@ def _banded(values: pl.Series, most: tuple[float, ...], names: tuple[str, ...]) 
 
 
 def _periods(days: pl.Series) -> pl.Series:
-    """Calendar years, in two to five parts as even as years allow."""
-    years = days.dt.year()
-    known = np.sort(years.drop_nulls().to_numpy())
-    if not len(known) or known[0] == known[-1]:
+    """Calendar years, joined where there are many."""
+    years = days.dt.year().cast(pl.Int64)
+    low, high = years.min(), years.max()
+    if not isinstance(low, int) or not isinstance(high, int):
         return pl.Series(days.name, [None] * len(days), pl.String)
-    span = known[-1] - known[0] + 1
-    step = int(np.ceil(span / min(5, span)))
-    first = known[0] + (years - known[0]) // step * step
-    last = (first + step - 1).clip(upper_bound=int(known[-1]))
-    joined = pl.select(
-        pl.concat_str(first.cast(pl.String), pl.lit(" to "), last.cast(pl.String))
-    ).to_series()
-    return joined if step > 1 else years.cast(pl.String)
+    step = -(-(high - low + 1) // MOST_PERIODS)
+    first = low + (years - low) // step * step
+    last = (first + step - 1).clip(upper_bound=high)
+    if step == 1:
+        return first.cast(pl.String)
+    return pl.select(pl.concat_str(first, pl.lit(" to "), last)).to_series()
