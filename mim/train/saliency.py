@@ -58,16 +58,36 @@ def write_saliency(
     if not values.drop_null():
         return
     batch = _highest(exams, scores["exam"], values)
-    maps = grad_cam(model, batch, _criteria(judged) if judged else TARGETS[task])
-    tiles: list[NDArray[np.uint8] | None] = []
-    titles = []
-    for exam in range(len(batch.exam)):
-        for view, (side, projection) in enumerate(VIEW_SLOTS):
-            there = bool(batch.present[exam, 0, view])
-            image = batch.images[exam, 0, view, 0].numpy()
-            tiles.append(_drawn(image, maps[exam, view].numpy()) if there else None)
-            titles.append(f"{side} {projection}" if there else "absent")
+    shown = drawn_views(model, batch, _criteria(judged) if judged else TARGETS[task])
+    tiles = [tile for views in shown for tile in views]
+    names = [f"{side} {projection}" for side, projection in VIEW_SLOTS] * len(shown)
+    titles = ["absent" if t is None else name for t, name in zip(tiles, names, strict=True)]
     contact_sheet(tiles, titles, path, columns=len(VIEW_SLOTS))
+
+
+def drawn_views(
+    model: ExamModel, batch: ExamBatch, target: Target
+) -> list[list[NDArray[np.uint8] | None]]:
+    """For each exam its own views with their maps over them, in the order of ``VIEW_SLOTS``.
+
+    Args:
+        model: on the device where it runs; left as it is.
+        batch: of exams; on the CPU.
+        target: what is explained.
+
+    Returns:
+        uint8 [height, width, 3] of blue, green and red; None where a view is absent.
+    """
+    maps = grad_cam(model, batch, target)
+    return [
+        [
+            _drawn(batch.images[exam, 0, view, 0].numpy(), maps[exam, view].numpy())
+            if batch.present[exam, 0, view]
+            else None
+            for view in range(len(VIEW_SLOTS))
+        ]
+        for exam in range(len(batch.exam))
+    ]
 
 
 def grad_cam(model: ExamModel, batch: ExamBatch, target: Target) -> Tensor:
