@@ -186,11 +186,16 @@ def calibration_curve(
         weights: ``[row]``.
         points: wanted groups; fewer where many probabilities are equal.
     """
-    values, place = np.unique(probability, return_inverse=True)
-    weight = np.bincount(place, weights, len(values))
+    return _curve(equal_groups(probability, weights, points), probability, cancer, weights)
+
+
+def equal_groups(probability: Floats, weights: Floats, groups: int) -> npt.NDArray[np.int64]:
+    """The group ``[row]`` of each row, from 0 on, as in ``calibration_curve``."""
+    _, place = np.unique(probability, return_inverse=True)
+    weight = np.bincount(place, weights)
     middle = (np.cumsum(weight) - weight / 2) / max(weight.sum(), np.finfo(float).tiny)
-    group = np.minimum((middle * points).astype(np.int64), points - 1)[place]
-    return _curve(group, probability, cancer, weights)
+    group: npt.NDArray[np.int64] = np.minimum((middle * groups).astype(np.int64), groups - 1)
+    return group[place]
 
 
 def smooth_curve(probability: Floats, cancer: Bools, weights: Floats) -> Curve:

@@ -1,11 +1,12 @@
 """Everything the report says of how cancers are found, computed once: of all rows and of parts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
+from mim.evaluate.bootstrap import Floats
 from mim.evaluate.detection import Detection, Selection, detect, programme_shares
 from mim.evaluate.figures import MAKER, OWN_RATE, STORED_THRESHOLD, Figure
 from mim.evaluate.readers import Calls, reader_calls
@@ -123,16 +124,34 @@ def _parts(
     only: str | None = None,
 ) -> list[Part]:
     """What each model finds in each subgroup, at the threshold of all rows where that is given."""
-    cuts: dict[str, list[Selection]] = {}
-    for model, detection in whole.items():
-        cuts[model] = [Selection(AT_CUT_OF_ALL, RATE_OF_PARTS, detection.cut(RATE_OF_PARTS))]
+    cuts = {model: _cuts(detection) for model, detection in whole.items()}
     found = []
     for part in subgroups(rows):
         if only in (None, part.subgroup):
             some = rows.where(part.rows)
-            detections = {
-                model: detect(some, model, cuts.get(model, ()), settings.bootstrap())
-                for model in rows.scores
-            }
+            detections = {}
+            for model in rows.scores:
+                selections = [
+                    replace(cut, threshold=cut.threshold[part.rows]) for cut in cuts.get(model, ())
+                ]
+                detections[model] = detect(some, model, selections, settings.bootstrap())
             found.append(Part(part, detections))
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Cut(Selection):
+    """A rule with a threshold for each row."""
+
+    threshold: Floats
+
+
+def _cuts(detection: Detection) -> list[_Cut]:
+    """The thresholds at which parts are compared: that of all exams, and the stored ones."""
+    cut = np.full(len(detection.rows.score), detection.cut(RATE_OF_PARTS))
+    stored = {id(q.selection): q.selection for q in detection.quantities if q.selection}.values()
+    return [_Cut(AT_CUT_OF_ALL, RATE_OF_PARTS, cut)] + [
+        _Cut(rule.rule, rule.rate, rule.threshold)
+        for rule in stored
+        if rule.rate == RATE_OF_PARTS and isinstance(rule.threshold, np.ndarray)
+    ]

@@ -23,8 +23,10 @@ from mim.evaluate.quality_section import quality_section
 from mim.evaluate.risk_section import risk_section
 from mim.evaluate.rule_out_section import rule_out_section
 from mim.evaluate.sample import Sample, require_labels
+from mim.evaluate.scale_section import scale_section
 from mim.evaluate.sections import Headline, Section
 from mim.evaluate.settings import EvaluateSettings
+from mim.evaluate.subgroup_section import subgroup_section
 from mim.schemas.score_scale import ScoreScale
 from mim.schemas.table import write_table, write_whole
 from mim.vocab import Task
@@ -156,6 +158,8 @@ def _cancer(material: Material, settings: EvaluateSettings) -> tuple[list[Figure
     sections = [
         roc_section(measured, figures),
         selection_section(measured, figures, material.scales),
+        scale_section(sample.exams, material.scales, settings),
+        subgroup_section(measured, figures),
         outcome_section(measured),
         replace(
             rule_out_section(
@@ -168,7 +172,7 @@ def _cancer(material: Material, settings: EvaluateSettings) -> tuple[list[Figure
             anchor="rule-out",
         ),
     ]
-    return figures, sections
+    return figures, [section for section in sections if section is not None]
 
 
 def _environment() -> jinja2.Environment:

@@ -1,0 +1,259 @@
+"""The report on subgroups: whether a model is as good for every maker, age, density, cancer."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+import numpy as np
+from markupsafe import Markup
+from scipy.stats import chi2, chi2_contingency
+
+from mim.evaluate.bootstrap import Estimate, Floats
+from mim.evaluate.delong import delong
+from mim.evaluate.detection import Detection
+from mim.evaluate.figures import ALL, ANY_CANCER, MAKER, STORED_THRESHOLD, Figure
+from mim.evaluate.forest import ForestGroup, ForestRow, forest_svg
+from mim.evaluate.measured import AT_CUT_OF_ALL, RATE_OF_PARTS, Measured, Part
+from mim.evaluate.multiplicity import holm
+from mim.evaluate.sections import Cell, Section, Table
+from mim.vocab import Outcome, Task, maker_name
+
+MOST_MODELS = 3
+"""Models that one forest plot tells apart."""
+
+LEAST_SPREAD = 5
+"""Cancers of a level, found and missed together, that a test of its sensitivity needs."""
+
+
+def subgroup_section(measured: Measured, figures: Sequence[Figure]) -> Section | None:
+    """Every part's AUC and sensitivity, and a test for each kind of part; None without parts.
+
+    Args:
+        measured: with its parts.
+        figures: of ``measured``, so that nothing is computed twice.
+    """
+    if not measured.parts:
+        return None
+    models = measured.sample.models[:MOST_MODELS]
+    tests = _corrected([*_tests(measured, models)])
+    return Section(
+        Task.CANCER,
+        "Subgroups",
+        words=(
+            "Every interval is for itself: of twenty parts that are alike, one is expected to leave "
+            "the whole's figure out by chance. So each kind of part has one test of whether its "
+            f"levels differ at all, and the p-values of these {len(tests)} tests are corrected for "
+            "looking so often (Holm). Few cancers in a part hide differences: no difference found "
+            "is not the same as none.",
+            f"Parts are compared at one threshold, which selects {RATE_OF_PARTS:.1%} of all exams. "
+            "Where cancers are told apart by type or size, exams without a cancer are the same in "
+            "every part.",
+        ),
+        headlines=(),
+        figures=tests,
+        tables=[
+            _test_table(tests, several=len(models) > 1),
+            *(
+                _part_table(figures, kind, model, several=len(models) > 1)
+                for model in models
+                for kind in _kinds(measured)
+            ),
+        ],
+        pictures=[_forest(figures, measured, models)],
+        anchor="subgroups",
+    )
+
+
+def heterogeneity(aucs: Floats, variances: Floats) -> tuple[float, float]:
+    """Cochran's Q of independent figures ``[level]`` and its p-value (1954, doi 10.2307/3001666).
+
+    NaN with fewer than two levels of known variance.
+    """
+    known = variances > 0
+    if known.sum() < 2:
+        return float("nan"), float("nan")
+    weights = 1 / variances[known]
+    mean = np.average(aucs[known], weights=weights)
+    spread = float(weights @ (aucs[known] - mean) ** 2)
+    return spread, float(chi2.sf(spread, known.sum() - 1))
+
+
+def _tests(measured: Measured, models: Sequence[str]) -> Iterator[Figure]:
+    """Whether the levels of each kind of part differ in their AUC, and in their sensitivity.
+
+    A woman in two levels, as of age, counts in both as if she were two; and where cancers are told
+    apart, the exams without one are shared. Both matter little, since cancers make the variance.
+    """
+    for kind, parts in groupby(measured.parts, lambda part: part.subgroup.subgroup):
+        levels = [*parts]
+        for model in models:
+            found = [part.detections[model] for part in levels]
+            yield _auc_test(kind, model, found)
+            yield _sensitivity_test(kind, model, found)
+
+
+def _auc_test(kind: str, model: str, found: Sequence[Detection]) -> Figure:
+    pairs = []
+    for detection in found:
+        rows = detection.rows.where(detection.rows.known)
+        area = delong(rows.score[None], rows.cancer, rows.woman)
+        pairs.append((area.aucs[0], area.covariance[0, 0]))
+    aucs, variances = np.array(pairs).T
+    return _test("auc_heterogeneity", kind, model, found, *heterogeneity(aucs, variances))
+
+
+def _sensitivity_test(kind: str, model: str, found: Sequence[Detection]) -> Figure:
+    counts = []
+    for detection in found:
+        [cut] = [q.selection for q in detection.quantities if _at_cut(q.selection, q.name)]
+        assert cut is not None
+        selected = detection.selected(cut)[detection.rows.cancer]
+        counts.append((selected.sum(), (~selected).sum()))
+    table = np.array([pair for pair in counts if sum(pair) >= LEAST_SPREAD]).reshape(-1, 2)
+    if len(table) < 2 or not table.sum(axis=0).all():
+        return _test("sensitivity_heterogeneity", kind, model, found, np.nan, np.nan)
+    result = chi2_contingency(table, correction=False)
+    return _test(
+        *("sensitivity_heterogeneity", kind, model, found),
+        float(result.statistic),
+        float(result.pvalue),
+    )
+
+
+def _at_cut(selection: object, name: str) -> bool:
+    return name == "share_selected" and getattr(selection, "rule", None) == AT_CUT_OF_ALL
+
+
+def _test(
+    name: str, kind: str, model: str, found: Sequence[Detection], value: float, p_value: float
+) -> Figure:
+    rows = sum(len(detection.rows.score) for detection in found)
+    cancers = sum(int(detection.rows.cancer.sum()) for detection in found)
+    women = len(np.unique(np.concatenate([detection.rows.woman for detection in found])))
+    unknown = np.isnan(value)
+    reason = "too few cancers" if unknown else "a test: see its p-value"
+    estimate = Estimate(None if unknown else value, None, None, rows, cancers, women, reason)
+    return Figure(
+        *(Task.CANCER, name, "exams", kind, None, estimate),
+        outcome=ANY_CANCER,
+        model=model,
+        p_value=None if unknown else p_value,
+    )
+
+
+def _corrected(tests: list[Figure]) -> list[Figure]:
+    """The tests with p-values corrected for all of them."""
+    p_values = np.array([np.nan if t.p_value is None else t.p_value for t in tests])
+    return [
+        replace(test, p_adjusted=None if np.isnan(p) else float(p))
+        for test, p in zip(tests, holm(p_values), strict=True)
+    ]
+
+
+def _kinds(measured: Measured) -> list[str]:
+    return [*dict.fromkeys(part.subgroup.subgroup for part in measured.parts)]
+
+
+def _test_table(tests: Sequence[Figure], several: bool) -> Table:
+    rows = []
+    for test in tests:
+        what = "AUC" if test.name.startswith("auc") else "sensitivity"
+        rows.append(
+            (
+                f"{test.subgroup.capitalize()}, {what}" + f", {test.model}" * several,
+                "-" if test.estimate.value is None else f"{test.estimate.value:.2f}",
+                "-" if test.p_value is None else _p(test.p_value),
+                "-" if test.p_adjusted is None else _p(test.p_adjusted),
+            )
+        )
+    return Table(
+        "Do the levels differ? AUC by Cochran's Q of DeLong's variances, sensitivity at the one "
+        "threshold by chi-squared.",
+        ("Parts", "Statistic", "p", "p, corrected"),
+        rows,
+    )
+
+
+def _p(value: float) -> str:
+    return "below 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _part_table(figures: Sequence[Figure], kind: str, model: str, several: bool) -> Table:
+    mine = [f for f in figures if (f.model, f.unit, f.subgroup) == (model, "exams", kind)]
+    levels = dict.fromkeys(f.level for f in mine if f.level is not None)
+    of_model = f", {model}" if several else ""
+    columns = {
+        "AUC": ("auc", ANY_CANCER, None),
+        "Screen-detected found, %": ("sensitivity", str(Outcome.SCREEN_DETECTED), AT_CUT_OF_ALL),
+        "Interval found, %": ("sensitivity", str(Outcome.INTERVAL), AT_CUT_OF_ALL),
+        "Any found, %": ("sensitivity", ANY_CANCER, AT_CUT_OF_ALL),
+        "Exams selected, %": ("share_selected", ALL, AT_CUT_OF_ALL),
+        "By stored thresholds, %": ("share_selected", ALL, STORED_THRESHOLD),
+    }
+    there = {
+        head: key
+        for head, key in columns.items()
+        if any((f.name, f.outcome, f.rule) == key for f in mine)
+    }
+    return Table(
+        f"{kind.capitalize()}{of_model}.",
+        ("", *there, "Exams", "Cancers"),
+        [_part_row(mine, level, [*there.values()]) for level in levels],
+    )
+
+
+def _part_row(
+    figures: Sequence[Figure], level: str, wanted: Sequence[tuple[str, str, str | None]]
+) -> tuple[str | Cell, ...]:
+    hers = {(f.name, f.outcome, f.rule): f for f in figures if f.level == level}
+    area = hers["auc", ANY_CANCER, None]
+    cells: list[str | Cell] = []
+    for key in wanted:
+        figure = hers.get(key)
+        scale, digits = (1.0, 3) if key[0] == "auc" else (100.0, 1)
+        cells.append("-" if figure is None else Cell(figure.estimate, scale, digits))
+    counts = (f"{area.estimate.n:,}", f"{area.estimate.cases:,}")
+    return (_level_name(area), *cells, *counts)
+
+
+def _level_name(figure: Figure) -> str:
+    level = figure.level or ALL
+    return maker_name(level) if figure.subgroup == MAKER else level
+
+
+def _forest(figures: Sequence[Figure], measured: Measured, models: Sequence[str]) -> Markup:
+    """The AUC of every part against that of all exams."""
+    groups = [
+        ForestGroup(
+            kind.capitalize(),
+            [_forest_row(figures, part, models) for part in _of_kind(measured.parts, kind)],
+        )
+        for kind in _kinds(measured)
+    ]
+    return forest_svg(
+        _forest_row(figures, None, models),
+        groups,
+        models,
+        "AUC by exam",
+        "AUC of every part with its interval; the tables beside it give the numbers.",
+    )
+
+
+def _of_kind(parts: Sequence[Part], kind: str) -> list[Part]:
+    return [part for part in parts if part.subgroup.subgroup == kind]
+
+
+def _forest_row(figures: Sequence[Figure], part: Part | None, models: Sequence[str]) -> ForestRow:
+    place = (part.subgroup.subgroup, part.subgroup.level) if part else (ALL, None)
+    found = {
+        f.model: f
+        for f in figures
+        if (f.name, f.unit, f.outcome) == ("auc", "exams", ANY_CANCER)
+        and (f.subgroup, f.level) == place
+    }
+    first = found[models[0]]
+    return ForestRow(
+        _level_name(first) if part else "All exams",
+        f"{first.estimate.n:,} exams, {first.estimate.cases:,} with cancer",
+        [Cell(found[model].estimate) for model in models],
+    )
