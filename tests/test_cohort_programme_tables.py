@@ -15,12 +15,13 @@ from test_cohort_build import FIRST, SECOND, Programme, cohort_exams, hidden
 from mim.cohort.labels import label_exams
 from mim.cohort.programme_tables import find_cancers, find_decisions, find_readings
 from mim.cohort.settings import OutcomeSettings
-from mim.schemas.cohort import CANCERS, DECISIONS, READINGS
+from mim.schemas.cohort import CANCERS, DECISIONS, READINGS, SCORES
+from mim.schemas.reference import GIVEN_SCORES
 from mim.schemas.table import read_table
 from mim.vocab import CANCERS as WITH_CANCER
 
 Row = dict[str, Any]
-SCHEMAS = {"readings": READINGS, "decisions": DECISIONS, "cancers": CANCERS}
+SCHEMAS = {"readings": READINGS, "decisions": DECISIONS, "cancers": CANCERS, "scores": SCORES}
 
 
 def written(folder: Path, name: str) -> list[tuple[Any, ...]]:
@@ -75,12 +76,41 @@ def test_readings_and_decisions_reach_their_exams_and_no_reader_is_named(tmp_pat
     assert traces(tmp_path / "cohort", ["quaresma", "dr.abel", "E1", "E2"]) == set()
 
 
+def test_scores_of_products_reach_their_exams_as_a_score_table(tmp_path: Path) -> None:
+    """E3 has no images. E2 is E1 done again, and scored higher by one of the two models."""
+    programme = Programme()
+    programme.screened("E1", "W1", FIRST)
+    programme.screened("E2", "W1", FIRST + timedelta(days=3))
+    programme.exam("E3", "W2", SECOND)
+    given = (
+        ("E1", "product", None, 4),
+        ("E2", "product", None, 9),
+        ("E3", "product", None, 10),
+        ("E1", "ours", "R", 0.5),
+        ("E2", "ours", "R", 0.25),
+        ("E1", "ours", "L", -0.125),
+    )
+    names = ("exam_id", "model", "breast", "score")
+    programme.others = {"scores": [dict(zip(names, row, strict=True)) for row in given]}
+    programme.build(tmp_path)
+    assert written(tmp_path, "scores") == [
+        (FIRST, "L", -0.125, "ours"),
+        (FIRST, "R", 0.5, "ours"),
+        (FIRST, None, 9.0, "product"),
+    ]
+    assert SCORES.arrow().names == GIVEN_SCORES.arrow().names
+    counts = json.loads((tmp_path / "cohort/cohort.json").read_text())["counts"]["all"]
+    assert counts["scores of other models"] == 3
+    assert traces(tmp_path / "cohort", ["E1", "E2", "E3"]) == set()
+
+
 def test_tables_of_an_earlier_cohort_are_removed(tmp_path: Path) -> None:
     programme = Programme()
     programme.screened("E1", "W1", FIRST)
     programme.others = {
         "readings": [reading("E1", "a", "L", 1)],
         "decisions": [{"exam_id": "E1", "recalled": False}],
+        "scores": [{"exam_id": "E1", "model": "a", "score": 7}],
     }
     programme.cancers = [{"woman_id": "W1", "diagnosis_date": FIRST, "breast": "R"}]
     programme.build(tmp_path)

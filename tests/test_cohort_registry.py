@@ -23,6 +23,7 @@ EXAMS = "exam_id,woman_id,exam_date,study_uid,site\nE1,W1,2010-03-01,,north\nE2,
 CANCERS = "woman_id,diagnosis_date,breast,invasive,size_mm\nW1,2010-03-20,L,true,11.5\n"
 DENSITY = "exam_id,breast,density,percent\n"
 LANDMARKS = "sop_uid,nipple_x,nipple_y\n"
+SCORED = "exam_id,model,breast,score\n"
 LESIONS = "sop_uid,x,y,width,height,kind,malignant\n"
 
 
@@ -193,6 +194,17 @@ def test_what_is_ignored_is_named(tmp_path: Path) -> None:
         ({"lesions": LESIONS + "1.2,1,,1,2,,\n"}, "row 2, column 'y' is empty; fill in upper edge"),
         ({"lesions": LESIONS + "1.2,1,1,1,2,lump,\n"}, "'kind' is none of mass, calcification, di"),
         ({"lesions": LESIONS + "1.2,1,1,1,2,,yes\n"}, "'malignant' is not true or false"),
+        (
+            {"scores": SCORED + "E1,a,,1\nE1,b,,2\nE1,a,,3\n"},
+            "scores.csv: row 4, column 'exam_id, model, breast' repeats row 2; keep one",
+        ),
+        (
+            {"scores": SCORED + "E1,a,L,1\nE1,b,,1\nE2,a,,2\n"},
+            "scores.csv: row 4, column 'breast' is empty where other rows of the model have one; g",
+        ),
+        ({"scores": SCORED + "E1,a,,inf\n"}, "'score' is not a number with a decimal point; corr"),
+        ({"scores": SCORED + "E1,a,,\n"}, "row 2, column 'score' is empty; fill in"),
+        ({"scores": SCORED + "E9,a,,1\n"}, "scores.csv: row 2, column 'exam_id' is not in the tab"),
         (
             {"lesions": LESIONS + "1.2,1,1,1,2,,\n1.2,1,2,1,2,,\n1.2,1,1.0,9,9,,\n"},
             "lesions.csv: row 4, column 'sop_uid, x, y' repeats row 2; keep one",

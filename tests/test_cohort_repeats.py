@@ -79,6 +79,17 @@ def test_what_was_said_of_the_repeats_is_united() -> None:
                     ("later", "r1", "L", 5, 1),
                 )
             ],
+            scores=[
+                {"exam_id": e, "model": model, "breast": breast, "score": score}
+                for e, model, breast, score in (
+                    ("a", "m", None, 3.0),
+                    ("b", "m", None, -1.0),
+                    ("later", "m", None, 9.0),
+                    ("a", "n", "L", 0.1),
+                    ("b", "n", "L", 0.2),
+                    ("b", "n", "R", 0.3),
+                )
+            ],
             decisions=[
                 {"exam_id": "a", "consensus": True, "recalled": False},
                 {"exam_id": "b", "consensus": None, "recalled": True},
@@ -109,6 +120,12 @@ def test_what_was_said_of_the_repeats_is_united() -> None:
         ("a", "r1", "R", 2, 1),
         ("a", "r2", "R", 1, None),
         ("later", "r1", "L", 5, 1),
+    ]
+    assert rows(merged.scores) == [
+        ("a", "m", None, 3.0),
+        ("a", "n", "L", 0.2),
+        ("a", "n", "R", 0.3),
+        ("later", "m", None, 9.0),
     ]
     assert rows(merged.decisions.select("exam_id", "consensus", "recalled")) == [("a", True, True)]
     assert rows(merged.density) == [("a", "L", "c", 50.0)]

@@ -459,6 +459,7 @@ def test_labels_of_breasts_and_images_keep_all_but_the_names(tmp_path: Path) -> 
         "lesions": "sop_uid,x,y,width,height,kind,malignant\n1.2.3,-0.5,17,8,9.5,mass,true\n"
         "1.2.3,3,4,5,6,,\n",
         "readings": "exam_id,reader,breast,score,reading\nA1,Hansen,L,3,2\n",
+        "scores": "exam_id,model,breast,score\nA1,product 1,,7\nA1,product 2,L,0.25\n",
     }
     cover_registry(registry(tmp_path / "registry", **tables), tmp_path / "out", ALIASES)
     covered = {name: read(tmp_path / "out" / f"{name}.csv") for name in tables}
@@ -480,6 +481,10 @@ def test_labels_of_breasts_and_images_keep_all_but_the_names(tmp_path: Path) -> 
     ]
     assert [tuple(row.values()) for row in covered["readings"]] == [
         (exam, ALIASES.other("reader", "Hansen"), "L", "3", "2")
+    ]
+    assert [tuple(row.values()) for row in covered["scores"]] == [
+        (exam, "product 1", "", "7"),
+        (exam, "product 2", "L", "0.25"),
     ]
 
 

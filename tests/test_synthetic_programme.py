@@ -139,7 +139,7 @@ def test_registry_tables_fit_together(programme):
     }
     exams = {row["exam_id"]: row for row in tables["exams"]}
     women = {row["woman_id"]: row for row in tables["women"]}
-    for name in ("readings", "decisions", "density", "quality"):
+    for name in ("readings", "decisions", "scores", "density", "quality"):
         assert {row["exam_id"] for row in tables[name]} == set(exams)
     assert all(int(r["score"]) in range(1, 6) for r in tables["readings"])
     for row in tables["decisions"]:

@@ -2,8 +2,8 @@
 
 ``write_cohort`` leaves ``exams.parquet``, ``images.parquet``, ``attrition.parquet`` and
 ``cohort.json``, and where there is what they hold ``readings.parquet``, ``decisions.parquet``,
-``cancers.parquet``, ``density.parquet``, ``quality.parquet``, ``lesions.parquet``,
-``risk_factors.parquet`` and ``mirai.csv``. The index's pseudonyms name women, exams and images
+``scores.parquet``, ``cancers.parquet``, ``density.parquet``, ``quality.parquet``,
+``lesions.parquet``, ``risk_factors.parquet`` and ``mirai.csv``. The index's pseudonyms name women, exams and images
 there; Patient ID, Accession Number, UIDs and the registry's own names stay behind. Where several
 studies are one exam, the first of their pseudonyms in alphabetical order names it.
 """
@@ -44,6 +44,7 @@ from mim.schemas.cohort import (
     LESIONS,
     QUALITY,
     READINGS,
+    SCORES,
 )
 from mim.schemas.table import Schema, read_table, write_json, write_table
 from mim.vocab import Reason
@@ -170,6 +171,7 @@ def _write_tables(
     perhaps = {
         "readings": (labels.readings, READINGS),
         "decisions": (labels.decisions, DECISIONS),
+        "scores": (labels.scores, SCORES),
         "cancers": (labels.cancers, CANCERS),
         "density": (labels.density, DENSITY),
         "quality": (labels.quality, QUALITY),

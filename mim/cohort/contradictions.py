@@ -8,7 +8,10 @@ from mim.schemas.registry import MORE_THAN_A_KEY
 from mim.tables.given import ROW, Table, locate
 from mim.vocab import Landmark
 
-OF_AN_EXAM = ("readings", "decisions", "outcomes", "density", "quality", "risk_factors")
+OF_AN_EXAM = (
+    *("readings", "decisions", "scores", "outcomes"),
+    *("density", "quality", "risk_factors"),
+)
 OWNERS = (*((name, "exam_id", "exams") for name in OF_AN_EXAM), ("exams", "woman_id", "women"))
 """Tables whose rows belong to a row of another: table, column and owner."""
 
@@ -38,6 +41,21 @@ def lost_rows(tables: dict[str, Table]) -> list[str]:
                 "add it there, or remove the row"
             )
     return faults
+
+
+def mixed_scores(table: Table) -> list[str]:
+    """Faults: models that score breasts in some rows and whole exams in others."""
+    if table.unread.intersection(("model", "breast")):
+        return []
+    side = pl.col("breast")
+    both = (side.null_count() > 0) & (side.count() > 0)
+    rows = table.rows.filter(side.is_null() & both.over("model"))[ROW]
+    if rows.is_empty():
+        return []
+    return [
+        f"{table.path}: {locate(rows)}, column 'breast' is empty where other rows of the model have "
+        "one; give each model's scores by breast, or by exam"
+    ]
 
 
 def odd_rows(tables: dict[str, Table]) -> list[str]:
@@ -125,7 +143,11 @@ def _odd_order(readings: pl.DataFrame) -> Found:
     """Two readers of a breast, for a reader has one row for it, of whom each is the first."""
     ordered = readings.drop_nulls("reading")
     both = ordered.filter(pl.struct("exam_id", "breast", "reading").is_duplicated())
-    yield "readings", both[ROW], "two readers have the same reading of one breast; whose it is counts as unknown"
+    yield (
+        "readings",
+        both[ROW],
+        "two readers have the same reading of one breast; whose it is counts as unknown",
+    )
 
 
 def _silent_rows(frames: dict[str, pl.DataFrame]) -> Found:

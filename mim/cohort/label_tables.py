@@ -6,7 +6,12 @@ from pathlib import Path
 import polars as pl
 
 from mim.cohort.marked_images import find_marks
-from mim.cohort.programme_tables import find_cancers, find_decisions, find_readings
+from mim.cohort.programme_tables import (
+    find_cancers,
+    find_decisions,
+    find_readings,
+    find_scores,
+)
 from mim.cohort.registry import Registry
 from mim.schemas import registry as schemas
 from mim.vocab import Criterion, Laterality, View
@@ -21,6 +26,7 @@ CANCERS = tuple(column.name for column in schemas.CANCERS.columns[3:6])
 COUNTED = {
     "readings": ("readings", ("score",)),
     "decisions, exams": ("decisions", ("recalled",)),
+    "scores of other models": ("scores", ("score",)),
     "cancers described, breasts": ("cancers", CANCERS),
     "density, breasts": ("density", ("density",)),
     "percent density, breasts": ("density", ("percent",)),
@@ -36,8 +42,8 @@ COUNTED = {
 class LabelTables:
     """``density``: exam, breast, density, percent. ``quality``: exam, image, grade, the criteria
     and the landmarks. Rows that say nothing are in neither. ``lesions``: exam, image, laterality,
-    view, and what the registry says of each. ``readings``, ``decisions`` and ``cancers``: as
-    ``mim.cohort.programme_tables`` gives them. ``notices``: lines for the user.
+    view, and what the registry says of each. ``readings``, ``decisions``, ``scores`` and
+    ``cancers``: as ``mim.cohort.programme_tables`` gives them. ``notices``: lines for the user.
     """
 
     density: pl.DataFrame
@@ -45,6 +51,7 @@ class LabelTables:
     lesions: pl.DataFrame
     readings: pl.DataFrame
     decisions: pl.DataFrame
+    scores: pl.DataFrame
     cancers: pl.DataFrame
     notices: list[str]
 
@@ -82,6 +89,7 @@ def find_labels(
         lesions=shown.select("exam", "image", "laterality", "view", *LESIONS),
         readings=find_readings(registry, names),
         decisions=find_decisions(registry, names),
+        scores=find_scores(registry, names),
         cancers=find_cancers(registry, exams),
         notices=notices,
     )

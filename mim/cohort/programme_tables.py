@@ -1,4 +1,4 @@
-"""What readers, consensus meetings and pathologists said of the exams of a cohort."""
+"""What readers, consensus meetings, other models and pathologists said of the exams of a cohort."""
 
 import polars as pl
 
@@ -38,6 +38,12 @@ def find_decisions(registry: Registry, exams: pl.DataFrame) -> pl.DataFrame:
     """What was decided of ``exams``: exam, consensus, recalled."""
     decisions = registry.decisions.join(exams.select("exam_id", "exam"), on="exam_id")
     return decisions.select("exam", "consensus", "recalled")
+
+
+def find_scores(registry: Registry, exams: pl.DataFrame) -> pl.DataFrame:
+    """What other models said of ``exams``: exam, breast (missing: the whole exam), score, model."""
+    scores = registry.scores.join(exams.select("exam_id", "exam"), on="exam_id")
+    return scores.select("exam", "breast", "score", "model")
 
 
 def find_cancers(registry: Registry, exams: pl.DataFrame) -> pl.DataFrame:

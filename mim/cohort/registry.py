@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from mim.cohort.contradictions import lost_rows, odd_rows
+from mim.cohort.contradictions import lost_rows, mixed_scores, odd_rows
 from mim.schemas import registry as schemas
 from mim.schemas.table import Schema, TableError
 from mim.tables.given import ROW, Table, absent_table, read_given
@@ -29,6 +29,7 @@ class Registry:
     exams: pl.DataFrame
     readings: pl.DataFrame
     decisions: pl.DataFrame
+    scores: pl.DataFrame
     cancers: pl.DataFrame
     outcomes: pl.DataFrame
     density: pl.DataFrame
@@ -60,7 +61,7 @@ def read_registry(folder: Path) -> Registry:
             else absent_table(schema)
         )
         faults += tables[schema.name].faults
-    faults += lost_rows(tables)
+    faults += [*lost_rows(tables), *mixed_scores(tables["scores"])]
     if faults:
         raise TableError("\n".join(faults))
     notices = _ignored_files(folder, paths)

@@ -1,9 +1,9 @@
 """Registry exams that are one examination, done again within days or listed twice, made one.
 
 ``mim.cohort.priors`` has the rule and its reasons. What was read and decided of the repeats is
-united: recalled if any was, each reader's highest score of a breast, and of an outcome that the
-registry gives the worst, whole; of all else, as of who read first, what the earliest exam that has
-it says.
+united: recalled if any was, each reader's and each model's highest score of a breast, and of an
+outcome that the registry gives the worst, whole; of all else, as of who read first, what the
+earliest exam that has it says.
 """
 
 from collections.abc import Sequence

@@ -123,6 +123,18 @@ DECISIONS = Schema(
 )
 """``decisions.parquet``: consensus and recall of an exam; written where something is known."""
 
+SCORES = Schema(
+    "cohort scores",
+    key=("model", "exam", "breast"),
+    columns=(
+        Column("exam", TEXT, "pseudonym of the exam", False),
+        *registry.SCORES.columns[2:],
+        registry.SCORES.columns[1],
+    ),
+)
+"""``scores.parquet``: what other models, products among them, said of an exam or of each breast;
+written where something is known. Its columns are those of ``mim.schemas.reference.GIVEN_SCORES``."""
+
 CANCERS = Schema(
     "cohort cancers",
     key=("exam", "breast"),

@@ -91,6 +91,23 @@ DECISIONS = Schema(
     ),
 )
 
+SCORES = Schema(
+    "scores",
+    key=("exam_id", "model", "breast"),
+    columns=(
+        Column("exam_id", TEXT, "the exam scored", False),
+        Column("model", TEXT, "the model or product, with its version", False),
+        Column(
+            "breast",
+            TEXT,
+            "side scored; missing: the whole exam",
+            values=tuple(BREASTS),
+            required=False,
+        ),
+        Column("score", pa.float64(), "its score on any scale; higher is more suspicious", False),
+    ),
+)
+
 CANCERS = Schema(
     "cancers",
     key=("woman_id", "diagnosis_date", "breast"),
@@ -237,6 +254,7 @@ REGISTRY = (
     EXAMS,
     READINGS,
     DECISIONS,
+    SCORES,
     CANCERS,
     OUTCOMES,
     DENSITY,

@@ -18,11 +18,13 @@ from mim.schemas.registry import (
     LESIONS,
     QUALITY,
     READINGS,
+    SCORES,
     WOMEN,
 )
 from mim.schemas.table import Schema, write_whole
 from mim.synthetic.imaging import study_uid
 from mim.synthetic.lesions import LesionKind
+from mim.synthetic.product import PRODUCT, product_score
 from mim.synthetic.readers import read_exam
 from mim.synthetic.settings import ProgrammeSettings
 from mim.synthetic.women import Exam, Woman
@@ -45,9 +47,9 @@ GRADES = (1, 1, 1, 2, 2, 2, 2, 2, 3, 3)
 
 
 def write_registry(folder: Path, women: Iterable[Woman], settings: ProgrammeSettings) -> None:
-    """Write the tables of women, exams, readings and diagnoses; dates are ISO 8601."""
+    """Write the tables of women, exams, readings, scores and diagnoses; dates are ISO 8601."""
     tables: dict[Schema, list[Row]] = {
-        schema: [] for schema in (WOMEN, EXAMS, READINGS, DECISIONS, CANCERS, DENSITY)
+        schema: [] for schema in (WOMEN, EXAMS, READINGS, DECISIONS, SCORES, CANCERS, DENSITY)
     }
     for woman in women:
         tables[WOMEN].append(
@@ -139,6 +141,8 @@ def _add_exam(
         for (reader, side), score in reading.scores.items()
     )
     tables[DECISIONS].append(this | {"consensus": reading.consensus, "recalled": reading.recalled})
+    score = product_score(settings.seed, woman, exam)
+    tables[SCORES].append(this | {"model": PRODUCT, "score": score})
     tables[DENSITY].extend(
         this
         | {
