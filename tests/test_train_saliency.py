@@ -1,6 +1,7 @@
 """Grad-CAM against differences of the score, and its picture."""
 
 import cv2
+import numpy as np
 import pytest
 import torch
 from made_tasks import all_tasks
@@ -11,7 +12,7 @@ from mim.data.sampler import Draw
 from mim.data.settings import DataSettings
 from mim.model.exam import ExamModel, ExamScorer
 from mim.model.settings import EncoderSettings, Fuse, FusionSettings, ModelSettings, TaskSettings
-from mim.train.saliency import TARGETS, grad_cam, write_saliency
+from mim.train.saliency import TARGETS, drawn_views, grad_cam, write_saliency
 from mim.train.scores import score_tables
 from mim.vocab import Criterion, Split, Task
 
@@ -124,3 +125,21 @@ def test_what_was_not_learnt_is_not_explained(exams, tmp_path):
     for task in (Task.DENSITY, Task.QUALITY):
         write_saliency(net, exams, task, tables[task], tmp_path / "saliency.png")
         assert not (tmp_path / "saliency.png").exists()
+
+
+def test_each_view_is_drawn_with_its_own_map(exams):
+    net = make()
+    net.encoder.backbone.register_forward_hook(lambda _m, _i, f: (f[0] / f[0].std(), f[1]))
+    batch = exams.dataset(Split.VALIDATION)[[Draw(0, 0), Draw(1, 0)]]
+    batch.present[1, 0, 2] = False
+    maps = grad_cam(net, batch, TARGETS[Task.CANCER]).numpy()
+    shown = drawn_views(net, batch, TARGETS[Task.CANCER])
+    assert shown[1][2] is None
+    for exam, views in enumerate(shown):
+        for view, tile in enumerate(views):
+            if tile is not None:
+                grey = (batch.images[exam, 0, view, 0].numpy() >> 8).astype(int)
+                changed = np.abs(tile.astype(int) - grey[..., None]).max(axis=2)
+                heat = maps[exam, view]
+                assert not changed[heat < 0.002].any(), "nothing is drawn where nothing is seen"
+                assert (changed[heat > 0.2] > 0).sum() >= 0.9 * (heat > 0.2).sum()
