@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from mim.evaluate.material import Material
 from mim.evaluate.reference import read_reference
-from mim.evaluate.report import Material, Summary, write_report
+from mim.evaluate.report import Summary, write_report
 from mim.evaluate.sample import read_models, take_sample
 from mim.evaluate.scale import scale_of
 from mim.evaluate.settings import EvaluateSettings, PrevalenceSettings
@@ -25,7 +26,7 @@ NOTE = "Made-up data: shows that the mechanism works <never> clinical performanc
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
 )
-VOID = {"meta", "br", "img"}
+VOID = {"meta", "br", "img", "input"}
 
 
 def score_table(split: str, seed: int, women: int = 60) -> pa.Table:

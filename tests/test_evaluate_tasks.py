@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_evaluate_report import quality_table, tables
+from made_report import quality_table, tables
 
 from mim.evaluate.tasks import LOWER_IS_BETTER, MAIN_METRIC, task_metrics
 from mim.schemas.scores import OF_TASK, QUALITY_SCORES

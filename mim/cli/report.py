@@ -1,13 +1,17 @@
 """What ``mim evaluate`` measures: a run on its test women, score tables, or both side by side."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 
 from mim.errors import InputError
+from mim.evaluate.card_facts import SampleFacts, sample_facts
+from mim.evaluate.material import Material
 from mim.evaluate.reference import Reference, read_reference
-from mim.evaluate.report import Material, Summary, write_report
+from mim.evaluate.report import Summary, write_report
 from mim.evaluate.sample import ModelScores, Sample, read_models, take_sample
 from mim.evaluate.scale import scale_of
 from mim.evaluate.settings import EvaluateSettings
@@ -15,9 +19,12 @@ from mim.schemas.cohort import ATTRITION
 from mim.schemas.folders import require_own
 from mim.schemas.score_scale import ScoreScale
 from mim.schemas.scores import OF_TASK
-from mim.schemas.table import read_table
+from mim.schemas.table import read_json, read_table
+from mim.train.callbacks import track_report
 from mim.train.card import RunCard
-from mim.train.run import score
+from mim.train.cases import case_pictures
+from mim.train.run import score, validation_scores
+from mim.train.settings import WandbMode
 from mim.vocab import Split, Task
 
 
@@ -54,11 +61,17 @@ def report(given: Given, out: Path, settings: EvaluateSettings) -> Summary:
     material = _of_run(given) if given.run else Material("Score tables", "", str(given.split))
     models, notices = read_models(given.scores)
     if given.run and Task.CANCER in material.tables:
-        models = [*_scores_of_run(given.run, (given.split, Split.VALIDATION)), *models]
+        models = [_scores_of_run(given.run, material.tables[Task.CANCER]), *models]
     if models:
         reference = _reference(given)
+        if given.run and Task.CANCER in material.tables:
+            material = replace(material, draw=partial(case_pictures, given.run))
         material = _with_models(material, reference, models, given.split, notices, settings)
-    return write_report(material, out, settings)
+    summary = write_report(material, out, settings)
+    if given.run:
+        mode = WandbMode(RunCard.read(given.run).settings["train"]["wandb"])
+        track_report(out, given.run.resolve().name, mode, summary.tracked())
+    return summary
 
 
 def _of_run(given: Given) -> Material:
@@ -74,18 +87,15 @@ def _of_run(given: Given) -> Material:
         },
         attrition=read_table(attrition, ATTRITION) if attrition.is_file() else None,
         contact_sheet=sheet if sheet.is_file() else None,
+        run=read_json(run / "run.json"),
     )
 
 
-def _scores_of_run(run: Path, splits: tuple[Split, ...]) -> list[ModelScores]:
-    """What a run says of the exams of some splits, under its folder's name."""
-    rows = [
-        pl.DataFrame(
-            pl.from_arrow(read_table(score(run, split)[Task.CANCER], OF_TASK[Task.CANCER]))
-        )
-        for split in dict.fromkeys(splits)
-    ]
-    return [ModelScores(run.resolve().name, pl.concat(rows).select("exam", "breast", "score"))]
+def _scores_of_run(run: Path, given: pa.Table) -> ModelScores:
+    """What a run says of the exams of a split and of the validation exams, under its folder's name."""
+    rows = pl.DataFrame(pl.from_arrow(pa.concat_tables([given, validation_scores(run)])))
+    names = ["exam", "breast", "score"]
+    return ModelScores(run.resolve().name, rows.select(names).unique(names, maintain_order=True))
 
 
 def _reference(given: Given) -> Reference:
@@ -116,6 +126,7 @@ def _with_models(
         sample=sample,
         validation=validation,
         scales=scales,
+        training=_training(reference) if material.run else None,
         notices=(*notices, *reference.notices, *sample.notices),
     )
 
@@ -126,3 +137,9 @@ def _validation(reference: Reference, models: list[ModelScores]) -> Sample | Non
         return take_sample(reference, models, Split.VALIDATION)
     except InputError:
         return None
+
+
+def _training(reference: Reference) -> SampleFacts | None:
+    """The exams of a cohort that a run was trained on."""
+    rows = reference.breasts.filter(split=str(Split.TRAIN))
+    return sample_facts(rows) if len(rows) else None

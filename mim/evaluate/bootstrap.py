@@ -34,6 +34,9 @@ BLOCK = 32
 MOST_THREADS = 8
 """Threads at most: each holds a block of every woman."""
 
+NO_INTERVAL = "no interval"
+"""How a reason begins where a figure is known and its interval is not."""
+
 LEAST_WOMEN = 5
 """Women with a case, and without, that an interval needs: fewer than 1 % of resamples then lack one of the two.
 
@@ -164,10 +167,10 @@ def estimate(value: float, drawn: Floats, base: Base) -> Estimate:
     if np.isnan(value):
         return made(None, None, _why_undefined(base))
     if reason := _too_few(base):
-        return made(None, None, f"no interval: needs {reason}")
+        return made(None, None, f"{NO_INTERVAL}: needs {reason}")
     defined = drawn[~np.isnan(drawn)]
     if defined.size == 0 or defined.min() == defined.max():
-        return made(None, None, "no interval: every resample gives the same value")
+        return made(None, None, f"{NO_INTERVAL}: every resample gives the same value")
     low, high = np.quantile(defined, [0.025, 0.975])
     return made(float(low), float(high), None)
 

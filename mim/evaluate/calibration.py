@@ -89,7 +89,8 @@ def calibration_statistic(probability: Floats, cancer: Bools) -> Statistic:
     def statistic(weights: Floats) -> Floats:
         expected, observed, squares = weights @ columns
         total = weights.sum()
-        if not 0 < observed < total:
+        # Not from the sums: those of uneven weights are rounded.
+        if not (weights[cancer].any() and weights[~cancer].any()):
             brier = squares / total if total else np.nan
             return np.array([np.nan, np.nan, np.nan, brier])
         of_cells = cells.weight(weights)

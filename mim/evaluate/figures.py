@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from mim.evaluate.bootstrap import Estimate
 from mim.schemas.table import Column, Schema
-from mim.vocab import CANCERS, Maker, Task, maker_name
+from mim.vocab import CANCERS, Maker, Outcome, Task, maker_name
 
 ALL = "all"
 MAKER = "maker"
@@ -131,6 +131,26 @@ def find(figures: Sequence[Figure], name: str, **wanted: str | None) -> Estimate
     return found.estimate
 
 
+def find_one(
+    figures: Sequence[Figure], name: str, model: str, unit: str, **wanted: object
+) -> Figure:
+    """The one figure of a model, of all rows and any cancer unless others are wanted."""
+    wanted = {"subgroup": ALL, "outcome": ANY_CANCER} | wanted
+    [found] = [
+        figure
+        for figure in figures
+        if (figure.name, figure.model, figure.unit) == (name, model, unit)
+        and all(getattr(figure, key) == value for key, value in wanted.items())
+    ]
+    return found
+
+
+def outcomes_of(figures: Sequence[Figure], model: str, unit: str) -> list[str]:
+    """The cancers by which a model's AUC is measured, any cancer first."""
+    there = {f.outcome for f in figures if (f.model, f.unit, f.name) == (model, unit, "auc")}
+    return [outcome for outcome in OUTCOMES if outcome in there]
+
+
 def of_maker(maker: str) -> tuple[str, str | None]:
     """Subgroup and level of a maker's rows, or of all."""
     return (ALL, None) if maker == ALL else (MAKER, maker)
@@ -144,3 +164,9 @@ def makers_among(makers: npt.NDArray[np.str_]) -> list[str]:
 def named(maker: str) -> str:
     """A maker, or all of them, in running text."""
     return "All makers" if maker == ALL else maker_name(maker)
+
+
+def outcome_name(outcome: str) -> str:
+    """An outcome as a heading; "cancer" alone would pass for any."""
+    words = f"{outcome}, unclear how found" if outcome == Outcome.CANCER else outcome
+    return words.capitalize()

@@ -1,43 +1,37 @@
-"""The report of one model on one score table: a page to read, and its figures to compute with."""
+"""The report: a page to read, and its figures to compute with."""
 
-import base64
 import json
-import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import jinja2
-import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from mim.errors import InputError
 from mim.evaluate import attrition as losses
-from mim.evaluate.cancer_section import outcome_section, roc_section, selection_section
+from mim.evaluate.cancer_section import outcome_section, roc_section
 from mim.evaluate.density_section import density_section
 from mim.evaluate.figures import FIGURES, Figure
+from mim.evaluate.material import Material, require_one_split
 from mim.evaluate.measured import measure
+from mim.evaluate.page import Shown, draw_page, inline_png, machine
 from mim.evaluate.quality_section import quality_section
 from mim.evaluate.risk_section import risk_section
 from mim.evaluate.rule_out_section import rule_out_section
-from mim.evaluate.sample import Sample, require_labels
+from mim.evaluate.sample import require_labels
 from mim.evaluate.scale_section import scale_section
 from mim.evaluate.sections import Headline, Section
+from mim.evaluate.selection_section import selection_section
 from mim.evaluate.settings import EvaluateSettings
 from mim.evaluate.subgroup_section import subgroup_section
-from mim.schemas.score_scale import ScoreScale
 from mim.schemas.table import write_table, write_whole
 from mim.vocab import Task
-from mim.workers.local import cores
 
-SECTIONS = {
+OF_TASK = {
     Task.RISK: risk_section,
     Task.DENSITY: density_section,
     Task.QUALITY: quality_section,
 }
-"""How every task but cancer is reported; the page has a template of its own for that."""
+"""How every task but cancer is reported."""
 
 
 @dataclass(frozen=True)
@@ -48,41 +42,20 @@ class Summary:
     page: Path
     figures: tuple[Figure, ...]
 
-
-@dataclass(frozen=True)
-class Material:
-    """What a report is made of.
-
-    Attributes:
-        title: of the page.
-        note: what a reader must know first, such as that the data are made up; may be empty.
-        split: the part of the cohort that is measured.
-        sample: exams with cancer scores; missing where no model has learnt cancer.
-        validation: exams that thresholds were chosen on; missing where there are none.
-        scales: of models, with their thresholds; a model may have none.
-        tables: scores of the other tasks, by ``mim.schemas.scores.OF_TASK``, all of one split.
-        attrition: rows of ``mim.schemas.cohort.ATTRITION``, in the order of the steps.
-        contact_sheet: PNG with some of the model's inputs.
-        notices: what the reader must know of how tables were joined.
-    """
-
-    title: str
-    note: str
-    split: str
-    sample: Sample | None = None
-    validation: Sample | None = None
-    scales: Mapping[str, ScoreScale] = field(default_factory=dict)
-    tables: Mapping[Task, pa.Table] = field(default_factory=dict)
-    attrition: pa.Table | None = None
-    contact_sheet: Path | None = None
-    notices: Sequence[str] = ()
+    def tracked(self) -> dict[str, float | None]:
+        """The headlines and their intervals by name, for a tracker of runs."""
+        found: dict[str, float | None] = {}
+        for headline in self.headlines:
+            of = headline.cell.estimate
+            ends = {"": of.value, ", low": of.low, ", high": of.high}
+            found |= {headline.title + end: value for end, value in ends.items()}
+        return found
 
 
 def write_report(material: Material, out: Path, settings: EvaluateSettings) -> Summary:
     """Measure models and write ``index.html``, ``metrics.json`` and the figures as tables.
 
-    The page is one file with all pictures in it and needs no network. Every figure stands in
-    ``metrics.parquet`` and in ``metrics.csv`` too.
+    Every figure of the page stands in ``metrics.parquet`` and ``metrics.csv``.
 
     Args:
         material: what to measure.
@@ -93,58 +66,48 @@ def write_report(material: Material, out: Path, settings: EvaluateSettings) -> S
         InputError: the scores break their schema, mix splits or know no outcome, or the contact
             sheet is no PNG file.
     """
-    _require_one_split(material)
-    bootstrap = settings.bootstrap()
-    sheet = None if material.contact_sheet is None else _inline_png(material.contact_sheet)
+    require_one_split(material)
+    sheet = inline_png(material.contact_sheet) if material.contact_sheet else None
     figures, sections = _cancer(material, settings) if material.sample else ([], [])
     sections += [
-        make(material.tables[task], bootstrap)
-        for task, make in SECTIONS.items()
+        make(material.tables[task], settings.bootstrap())
+        for task, make in OF_TASK.items()
         if task in material.tables
     ]
     figures += [figure for section in sections for figure in section.figures]
     steps = losses.steps(material.attrition, material.sample, material.split)
-    facts: dict[str, object] = {
+    shown = Shown(sections, steps, sheet)
+    page = draw_page(material, shown, settings)
+    rows = [figure.row() for figure in figures]
+    table = FIGURES.from_rows(rows)
+    write_table(table, out / "metrics.parquet")
+    write_whole(out / "metrics.csv", pl.DataFrame(pl.from_arrow(table)).write_csv().encode())
+    facts = {
         "title": material.title,
         "note": material.note,
         "split": material.split,
         "notices": [*material.notices],
-        "bootstrap": {"unit": "woman", **asdict(bootstrap)},
+        "summary": shown.summary,
+        "bootstrap": {"unit": "woman", **asdict(settings.bootstrap())},
         "prevalence": asdict(settings.prevalence),
-        "machine": _machine(),
-        **{
-            name: fact
-            for section in sections
-            for name, fact in (
-                section.facts if section.task is Task.CANCER else {str(section.task): section.facts}
-            ).items()
-            if fact
-        },
+        "machine": machine(),
+        **dict(_facts(sections)),
         "attrition": [asdict(step) for step in steps],
-        "figures": [figure.row() for figure in figures],
+        "figures": rows,
     }
-    headlines = [headline for section in sections for headline in section.headlines]
-    page = (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            material=material,
-            machine=facts["machine"],
-            bootstrap=bootstrap,
-            headlines=headlines,
-            sections=sections,
-            steps=steps,
-            sheet=sheet,
-        )
-    )
-    table = FIGURES.from_rows([figure.row() for figure in figures])
-    write_table(table, out / "metrics.parquet")
-    write_whole(out / "metrics.csv", pl.DataFrame(pl.from_arrow(table)).write_csv().encode())
-    write_whole(
-        out / "metrics.json", (json.dumps(facts, indent=1, allow_nan=False) + "\n").encode()
-    )
+    text = json.dumps(facts, indent=1, allow_nan=False) + "\n"
+    write_whole(out / "metrics.json", text.encode())
     write_whole(out / "index.html", page.encode())
-    return Summary(tuple(headlines), out / "index.html", tuple(figures))
+    return Summary(tuple(shown.headlines), out / "index.html", tuple(figures))
+
+
+def _facts(sections: list[Section]) -> Iterator[tuple[str, object]]:
+    """Facts of each section; those of the other tasks under the task's name."""
+    for section in sections:
+        if section.task is Task.CANCER:
+            yield from section.facts.items()
+        elif section.facts:
+            yield str(section.task), section.facts
 
 
 def _cancer(material: Material, settings: EvaluateSettings) -> tuple[list[Figure], list[Section]]:
@@ -173,43 +136,3 @@ def _cancer(material: Material, settings: EvaluateSettings) -> tuple[list[Figure
         ),
     ]
     return figures, [section for section in sections if section is not None]
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mim.evaluate", ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment
-
-
-def _machine() -> dict[str, object]:
-    return {
-        "platform": platform.platform(),
-        "processor": platform.machine(),
-        "cores": cores(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "polars": pl.__version__,
-    }
-
-
-def _require_one_split(material: Material) -> None:
-    for table in material.tables.values():
-        others = {str(word) for word in pc.unique(table["split"]).to_pylist()} - {material.split}
-        if others:
-            raise InputError(
-                f"scores: column 'split' holds {' and '.join(sorted(others))} where {material.split} "
-                "is measured; keep the rows of one split, or seen and unseen women are measured as one"
-            )
-
-
-def _inline_png(path: Path) -> str:
-    """The picture as the address of an ``img`` element."""
-    content = path.read_bytes() if path.is_file() else b""
-    if not content.startswith(b"\x89PNG\r\n\x1a\n"):
-        raise InputError(f"{path}: the contact sheet is missing or no PNG file; write it again")
-    return "data:image/png;base64," + base64.b64encode(content).decode("ascii")

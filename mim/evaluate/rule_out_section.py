@@ -29,7 +29,7 @@ from mim.evaluate.rule_out import (
     with_cancer,
 )
 from mim.evaluate.scored import Scored
-from mim.evaluate.sections import Cell, Headline, Measurer, Section, Table
+from mim.evaluate.sections import Cell, Headline, Measurer, Section, Table, in_words
 from mim.evaluate.settings import BootstrapSettings, PrevalenceSettings, RuleOutSettings
 from mim.vocab import CANCERS, Task
 
@@ -58,7 +58,11 @@ def rule_out_section(
         Task.CANCER,
         "Rule-out",
         words=_words(found, test, settings, prevalence),
-        headlines=[Headline("Ruled out of 100 exams", "exams", Cell(find(figures, SHARE), 100, 1))]
+        headlines=[
+            Headline(
+                "Ruled out of 100 exams", "exams", Cell(find(figures, SHARE), 100, 1), "ruled out"
+            )
+        ]
         if figures
         else [],
         figures=figures,
@@ -67,6 +71,16 @@ def rule_out_section(
             *((_share_table(figures), _missed_table(figures)) if figures else ()),
         ],
         facts={"rule_out": [asdict(one) for one in found]},
+        summary=[_in_short(figures, settings)] if figures else [],
+    )
+
+
+def _in_short(figures: Sequence[Figure], settings: RuleOutSettings) -> str:
+    missed = find(figures, MISSED, maker=ALL, outcome=ANY_CANCER)
+    return (
+        f"Rule-out at {100 * settings.missed_at_most:.4g} % missed at most: "
+        f"{in_words(find(figures, SHARE), 100, 1)} % of these exams are ruled out, and "
+        f"{missed.cases} of {missed.n} women with a cancer would be missed by it."
     )
 
 

@@ -13,7 +13,7 @@ from mim.evaluate.figures import ALL, ANY_CANCER, Figure, makers_among, named
 from mim.evaluate.prevalence import prevalence_weights
 from mim.evaluate.proportions import wilson_by_woman
 from mim.evaluate.scored import Scored
-from mim.evaluate.sections import Cell, Headline, Measurer, Section, Table
+from mim.evaluate.sections import Cell, Headline, Measurer, Section, Table, in_words
 from mim.evaluate.settings import EvaluateSettings
 from mim.schemas.score_scale import HIGHEST, Reading, ScoreScale
 from mim.vocab import CANCERS, Task
@@ -84,6 +84,13 @@ def scale_section(
         ],
         pictures=[_picture(found, model, several) for model, found in groups.items()],
         anchor="scale",
+        summary=[
+            f"{one.model}: its probabilities add up to "
+            f"{in_words(_find(figures, one.model, CALIBRATION[0], ALL).estimate, 1.0, 2)} times the "
+            "cancers that came."
+            for one in read
+            if one.model in groups
+        ],
     )
 
 

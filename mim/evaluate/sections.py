@@ -7,7 +7,14 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-from mim.evaluate.bootstrap import Bools, Estimate, Floats, Statistic, bootstrap_by_woman
+from mim.evaluate.bootstrap import (
+    NO_INTERVAL,
+    Bools,
+    Estimate,
+    Floats,
+    Statistic,
+    bootstrap_by_woman,
+)
 from mim.evaluate.figures import Figure, of_maker
 from mim.evaluate.settings import BootstrapSettings
 from mim.vocab import Task
@@ -35,6 +42,14 @@ class Cell:
             return self.estimate.reason or "-"
         return f"{low * self.scale:z.{self.digits}f} to {high * self.scale:z.{self.digits}f}"
 
+    @property
+    def brief(self) -> str:
+        """The same, short enough for a table; the page says what the words mean."""
+        reason = self.estimate.reason or ""
+        if reason.startswith(NO_INTERVAL):
+            return "few women" if "needs" in reason else "no spread"
+        return self.interval
+
 
 @dataclass(frozen=True)
 class Table:
@@ -52,11 +67,19 @@ class Table:
 
 @dataclass(frozen=True)
 class Headline:
-    """A figure at the top of the page, named in a few words, and the unit it is counted in."""
+    """A figure at the top of the page, named in a few words.
+
+    Attributes:
+        title: its name.
+        unit: what it is counted in.
+        cell: the figure.
+        cases: what is said of its cases.
+    """
 
     title: str
     unit: str
     cell: Cell
+    cases: str = "with cancer"
 
     def __str__(self) -> str:
         known = "95 % interval " * (self.cell.estimate.low is not None)
@@ -77,6 +100,7 @@ class Section:
         pictures: SVG.
         facts: what ``metrics.json`` holds beside the figures.
         anchor: its place in the page; missing: the task's name.
+        summary: what it found, in sentences for the top of the page.
     """
 
     task: Task
@@ -88,11 +112,19 @@ class Section:
     pictures: Sequence[Markup] = ()
     facts: dict[str, object] = field(default_factory=dict)
     anchor: str | None = None
+    summary: Sequence[str] = ()
 
     @property
     def place(self) -> str:
         """The section's name in addresses within the page."""
         return self.anchor or str(self.task)
+
+
+def in_words(found: Estimate, scale: float = 1.0, digits: int = 3) -> str:
+    """A figure with its interval within a sentence."""
+    cell = Cell(found, scale, digits)
+    known = found.low is not None
+    return f"{cell.value} ({cell.interval})" if known else cell.value
 
 
 def unsaid(said: Mapping[str, Floats]) -> list[str]:

@@ -61,6 +61,7 @@ def subgroup_section(measured: Measured, figures: Sequence[Figure]) -> Section |
         ],
         pictures=[_forest(figures, measured, models)],
         anchor="subgroups",
+        summary=[_differences(tests)],
     )
 
 
@@ -148,6 +149,19 @@ def _corrected(tests: list[Figure]) -> list[Figure]:
         replace(test, p_adjusted=None if np.isnan(p) else float(p))
         for test, p in zip(tests, holm(p_values), strict=True)
     ]
+
+
+def _differences(tests: Sequence[Figure]) -> str:
+    """Which kinds of part differ after correction."""
+    found = dict.fromkeys(
+        f"{test.subgroup} ({'AUC' if test.name.startswith('auc') else 'sensitivity'}, {test.model})"
+        for test in tests
+        if test.p_adjusted is not None and test.p_adjusted < 0.05
+    )
+    looked_at = f"Of {len(tests)} questions whether subgroups differ"
+    if not found:
+        return f"{looked_at}, none has an answer beyond chance; few cancers hide differences."
+    return f"{looked_at}, these are answered with yes: {', '.join(found)}."
 
 
 def _kinds(measured: Measured) -> list[str]:

@@ -80,32 +80,63 @@ def loggers(run: Path, mode: WandbMode, step: int, config: Mapping[str, Any]) ->
     """
     found: list[Logger] = [RunLog(run, step)]
     if mode is not WandbMode.off:
-        # Neither the console, nor the machine, nor the code's whereabouts are wandb's business.
-        private = wandb.Settings(
-            console="off",
-            disable_code=True,
-            disable_git=True,
-            host="mim",
-            x_disable_meta=True,
-            x_disable_machine_info=True,
-            # Its account of a run, thirty lines long, ends with a folder that is deleted.
-            silent=mode is WandbMode.offline,
-        )
-        logger = WandbLogger(
-            save_dir=run,
-            project="mim",
-            name=run.name,
-            offline=mode is WandbMode.offline,
-            settings=private,
-        )
-        try:
-            logger.log_hyperparams(dict(config))
-        except wandb.errors.Error as error:
-            raise InputError(
-                f"train.wandb: {str(error).rstrip('.')}; or set train.wandb=offline"
-            ) from error
-        found.append(logger)
+        found.append(_wandb(run, run.name, mode, "train", config))
     return found
+
+
+def track_report(
+    report: Path, run: str, mode: WandbMode, figures: Mapping[str, float | None]
+) -> None:
+    """Give wandb a report's page and its summary, beside the run it is of.
+
+    Args:
+        report: the report's folder; wandb keeps its own files in it.
+        run: the run's name.
+        mode: of wandb.
+        figures: by name; a missing one is left out.
+
+    Raises:
+        InputError: as ``loggers``.
+    """
+    if mode is WandbMode.off:
+        return
+    logger = _wandb(report, run, mode, "evaluate", {})
+    known = {name: value for name, value in figures.items() if value is not None}
+    logger.experiment.summary.update(known)
+    track_tables([logger], [report / "index.html", report / "metrics.parquet"])
+    end_tracking([logger])
+
+
+def _wandb(
+    folder: Path, name: str, mode: WandbMode, job: str, config: Mapping[str, Any]
+) -> WandbLogger:
+    # Neither the console, nor the machine, nor the code's whereabouts are wandb's business.
+    private = wandb.Settings(
+        console="off",
+        disable_code=True,
+        disable_git=True,
+        host="mim",
+        x_disable_meta=True,
+        x_disable_machine_info=True,
+        # Its account of a run, thirty lines long, ends with a folder that is deleted.
+        silent=mode is WandbMode.offline,
+    )
+    logger = WandbLogger(
+        save_dir=folder,
+        project="mim",
+        name=name,
+        group=name,
+        job_type=job,
+        offline=mode is WandbMode.offline,
+        settings=private,
+    )
+    try:
+        logger.log_hyperparams(dict(config))
+    except wandb.errors.Error as error:
+        raise InputError(
+            f"train.wandb: {str(error).rstrip('.')}; or set train.wandb=offline"
+        ) from error
+    return logger
 
 
 def track_picture(found: Sequence[Logger], path: Path, step: int) -> None:
@@ -118,7 +149,7 @@ def track_picture(found: Sequence[Logger], path: Path, step: int) -> None:
 
 
 def track_tables(found: Sequence[Logger], paths: Iterable[Path]) -> None:
-    """Give wandb the score tables of the validation exams; women and exams by their pseudonyms.
+    """Give wandb files, such as score tables; women and exams by their pseudonyms.
 
     As files: wandb's own tables note where this machine keeps what it has not yet sent.
     """

@@ -234,13 +234,13 @@ def validation_thresholds(
     run: Path, prevalence: PrevalenceSettings | None = None
 ) -> list[Threshold]:
     """Thresholds of the exam's cancer score; none where the cohort has no validation exams."""
-    scores = _validation_scores(run)
+    scores = validation_scores(run)
     return selection_thresholds(scores, prevalence) if len(scores) else []
 
 
 def validation_scale(run: Path, prevalence: PrevalenceSettings | None = None) -> ScoreScale | None:
     """The scale of the exam's cancer score; None where the cohort has no validation exams."""
-    scores = _validation_scores(run)
+    scores = validation_scores(run)
     machines = machines_of(Path(RunCard.read(run).cohort))
     return fit_scale(scores, machines, prevalence or PrevalenceSettings()) if len(scores) else None
 
@@ -251,7 +251,8 @@ def machines_of(cohort: Path) -> dict[str, str | None]:
     return dict(zip(exams["exam"].to_pylist(), exams["machine"].to_pylist(), strict=True))
 
 
-def _validation_scores(run: Path) -> pa.Table:
+def validation_scores(run: Path) -> pa.Table:
+    """Cancer scores of the validation exams, as training left them, or scored now."""
     path = score_path(run, Split.VALIDATION, Task.CANCER)
     if not path.is_file():
         path = score(run, Split.VALIDATION)[Task.CANCER]
