@@ -32,14 +32,28 @@ def kappa(
         classes: how many there are.
         weighting: what a disagreement weighs.
     """
-    steps = np.abs(np.subtract.outer(np.arange(classes), np.arange(classes)))
-    cost = (steps if weighting is Weighting.LINEAR else steps**2).astype(np.float64)
     cell = one * classes + other
 
     def statistic(weights: Floats) -> Floats:
-        table = np.bincount(cell, weights, classes**2).reshape(classes, classes)
-        by_chance = np.sum(cost * np.outer(table.sum(1), table.sum(0)))
-        total = table.sum()
-        return np.array([1 - total * np.sum(cost * table) / by_chance if by_chance else np.nan])
+        table = np.bincount(cell, weights, classes**2).astype(np.float64)
+        return np.atleast_1d(kappa_of(table.reshape(classes, classes), weighting))
 
     return statistic
+
+
+def kappa_of(table: Floats, weighting: Weighting) -> Floats:
+    """Cohen's weighted kappa of one table of counts, or of many; NaN as for ``kappa``.
+
+    Args:
+        table: ``[class, class, ...]``, rows by the one judge's class and the other's.
+        weighting: what a disagreement weighs.
+
+    Returns:
+        ``[...]``, a kappa for each table.
+    """
+    steps = np.abs(np.subtract.outer(np.arange(len(table)), np.arange(len(table))))
+    cost = (steps if weighting is Weighting.LINEAR else steps**2).astype(np.float64)
+    seen = np.tensordot(cost, table, 2) * table.sum(axis=(0, 1))
+    by_chance = np.sum(np.tensordot(cost, table.sum(axis=0), 1) * table.sum(axis=1), axis=0)
+    nothing = np.full(np.shape(by_chance), np.nan)
+    return np.asarray(1 - np.divide(seen, by_chance, nothing, where=by_chance > 0), np.float64)

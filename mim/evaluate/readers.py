@@ -1,10 +1,13 @@
 """What the programme's readers called of each exam, and how often."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from mim.evaluate.bootstrap import Bools
+from mim.evaluate.ranked import Ints
 from mim.evaluate.sample import Sample
 
 POSITIVE = 2
@@ -39,32 +42,74 @@ class Calls:
         return float(self.positive.sum() / self.known.sum())
 
 
+@dataclass(frozen=True)
+class Readings:
+    """Exams that two different readers have read, one first and the other second.
+
+    Attributes:
+        known: ``[exam]``, whether the exam has both readings.
+        first: ``[exam]``, the first one's score, 1 to 5, the higher of the breasts'; else 0.
+        second: ``[exam]``, the second one's.
+    """
+
+    known: Bools
+    first: Ints
+    second: Ints
+
+
 def reader_calls(sample: Sample) -> list[Calls]:
-    """Calls of either reading, both, consensus and recall, as far as they are known of any exam."""
+    """Calls of either reading, both, consensus and recall, as far as they are known of any exam.
+
+    An exam scores as its higher breast. An exam that only one reader has read has no call of
+    either reading, not even where it is positive: such exams would all be positive.
+    """
     exams = sample.exams.rows.select("exam", "consensus", "recalled")
-    read = sample.readings.group_by("exam", "reading").agg(pl.col("score").max() >= POSITIVE)
     both = sample.readings.group_by("exam").agg(
         either=pl.when(pl.col("reader").n_unique() > 1).then(pl.col("score").max() >= POSITIVE)
     )
     found = exams.join(both, on="exam", how="left", maintain_order="left")
     for number, name in ((1, FIRST), (2, SECOND)):
-        its = read.filter(reading=number).select("exam", pl.col("score").alias(name))
+        its = _reading(sample, number).select("exam", (pl.col("score") >= POSITIVE).alias(name))
         found = found.join(its, on="exam", how="left", maintain_order="left")
     found = found.rename({"either": EITHER, "recalled": RECALL})
     return [_calls(name, found[name]) for name in WHOLE_PROGRAMME if found[name].count()]
 
 
-def single_readers(sample: Sample) -> list[Calls]:
-    """Calls of every reader who has read enough cancers, by name."""
-    cancers = sample.exams.rows.filter(pl.col("cancer"))["exam"]
-    exams = sample.exams.rows.select("exam")
-    scores = sample.readings.group_by("exam", "reader").agg(pl.col("score").max() >= POSITIVE)
-    found = []
-    for [reader], hers in scores.sort("reader").group_by("reader", maintain_order=True):
-        if hers["exam"].is_in(cancers.implode()).sum() >= LEAST_CANCERS_READ:
-            called = exams.join(hers, on="exam", how="left", maintain_order="left")["score"]
-            found.append(_calls(str(reader), called))
-    return found
+def single_readers(sample: Sample) -> Iterator[Calls]:
+    """Calls of every reader who has read enough cancers, by name; numbers in their order."""
+    exams = sample.exams.rows.select("exam", "cancer").with_row_index("row")
+    read = (
+        sample.readings.group_by("exam", "reader")
+        .agg(positive=pl.col("score").max() >= POSITIVE)
+        .join(exams, on="exam")
+    )
+    cancers = pl.col("cancer").sum().over("reader")
+    enough = read.filter(cancers >= LEAST_CANCERS_READ).sort(
+        pl.col("reader").str.len_chars(), "reader"
+    )
+    for [reader], hers in enough.group_by("reader", maintain_order=True):
+        known, positive = (np.zeros(len(exams), np.bool_) for _ in range(2))
+        known[hers["row"].to_numpy()] = True
+        positive[hers.filter("positive")["row"].to_numpy()] = True
+        yield Calls(f"reader {reader}", known, positive)
+
+
+def double_readings(sample: Sample) -> Readings:
+    """Scores of the exams that two different readers have read."""
+    found = sample.exams.rows.select("exam")
+    for number, name in ((1, "first"), (2, "second")):
+        its = _reading(sample, number).rename({"score": name, "reader": f"{name}_reader"})
+        found = found.join(its, on="exam", how="left", maintain_order="left")
+    apart = (pl.col("first_reader") != pl.col("second_reader")).fill_null(False)
+    scores = [found.select(pl.when(apart).then(name)).to_series() for name in ("first", "second")]
+    first, second = (score.fill_null(0).cast(pl.Int64).to_numpy() for score in scores)
+    return Readings(found.select(apart).to_series().to_numpy(), first, second)
+
+
+def _reading(sample: Sample, number: int) -> pl.DataFrame:
+    """The first or second reading of each exam: its reader, and the higher breast's score."""
+    its = sample.readings.filter(reading=number).group_by("exam")
+    return its.agg(pl.col("reader").first(), pl.col("score").max())
 
 
 def _calls(name: str, called: pl.Series) -> Calls:
