@@ -59,7 +59,7 @@ def agreement_figures(
     starts = np.cumsum([0, *(judge.classes**2 for judge in judges)])
 
     def block(times: Times) -> Floats:
-        counts = (cells @ times.T.astype(np.float32)).astype(np.float64)
+        counts = (cells @ times.T.astype(np.float32, order="C")).astype(np.float64)
         return np.array(
             [
                 kappa_of(counts[start:][: j.classes**2].reshape(j.classes, j.classes, -1), way)

@@ -204,7 +204,7 @@ class _Called:
         """Quantities ``[reader and quantity, resample]`` of women drawn so many times."""
         mine = np.ascontiguousarray(times[:, self._women[0]])
         ranked = [ranking.ranked(mine) for ranking in self._rankings]
-        positive = (self._counts @ mine.T.astype(np.float32)).astype(np.float64)
+        positive = (self._counts @ mine.T.astype(np.float32, order="C")).astype(np.float64)
         each = positive.reshape(len(self.positive), -1, len(mine))
         found = [part for hers in each for part in _against(ranked, hers, self.cancers)]
         return np.array(found)
