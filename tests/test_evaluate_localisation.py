@@ -320,6 +320,23 @@ def test_what_is_not_there_is_not_defined() -> None:
     assert {figure.estimate.reason for figure in figures} == {"no cases"}
 
 
+def test_exams_whose_images_nobody_marked_count_for_selection_alone() -> None:
+    """Nine exams more, of which no image was looked at: 11.1 % of 13 exams is one, not none."""
+    study = planted()
+    before = study.located()
+    for number in range(9):
+        study.exam(chr(200 + number), {}, number / 100)
+        del study.images[-4:]
+    after = study.located()
+    assert location_statistic(before)(ones(before))[-1] == 0
+    assert location_statistic(after)(ones(after))[-1] == 1 / 2
+    assert after.free.sum() == before.free.sum() == 4
+    assert after.images.sum() == before.images.sum()
+    lower = [mark | {"score": -1.0} for mark in study.marks if mark["image"] == "A L CC"]
+    study.marks += [lower[0] | {"image": f"{exam} R CC"} for exam in "AC"]
+    assert afroc_statistic(study.located())(ones(after)) == 1
+
+
 IMAGES_OF = [f"{b} {v}" for b, v in product("LR", ("CC", "MLO"))]
 SPOTS = st.sampled_from([5.0, 9.5, 10.0, 15.0, 20.0, 30.0, 31.0])
 EXAMS = st.lists(

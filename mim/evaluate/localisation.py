@@ -60,8 +60,8 @@ class Located:
         exam: ``[row]``, a number for each exam.
         score: ``[row]``, of the exam: the higher of its breasts'.
         boxed: ``[row]``, whether it has a cancer, and a malignant box on one of its images.
-        free: ``[row]``, whether it is known to be free of cancer, and no image has a malignant box
-            (of a cancer that a later exam found).
+        free: ``[row]``, whether it is known to be free of cancer, marks were looked for on its
+            images, and none of them has a malignant box (of a cancer that a later exam found).
         located: ``[row]``, whether it is boxed and its highest mark is in its place.
         highest: ``[row]``, score of the highest mark on its images.
         in_place: ``[row]``, score of the highest mark in its place.
@@ -106,7 +106,8 @@ def locate(
     Args:
         breasts: a row for each breast of the exams: woman, exam, breast, cancer (missing: unknown),
             score (of the breast or the exam; exams without one are left out).
-        images: of these exams and perhaps others: image, exam, laterality, spacing_mm.
+        images: on which marks were looked for, of these exams and perhaps others: image, exam,
+            laterality, spacing_mm. Exams without any count for selection alone.
         lesions: image, x, y, width, height and malignant, as in ``mim.schemas.cohort.LESIONS``.
         marks: one model's, by ``mim.schemas.marks.MARKS``.
         tolerance_mm: how far from a box a mark may lie; where the spacing of the image's pixels is
@@ -132,7 +133,9 @@ def locate(
     false = found.filter(~pl.col("in_place")).join(countable, on="image", how="semi")
     ill = rows["cancer"].fill_null(False).to_numpy()
     healthy = (~rows["cancer"]).fill_null(False).to_numpy()
-    has_box = _per_row(rows, boxes, pl.lit(True), False).astype(np.bool_)
+    has_box, has_image = (
+        _per_row(rows, part, pl.lit(True), False).astype(np.bool_) for part in (boxes, shown)
+    )
     best = _per_row(rows, found, pl.col("score").max(), UNMARKED)
     top = found.filter(pl.col("score") == pl.col("score").max().over("row"))
     all_in_place = _per_row(rows, top, pl.col("in_place").all(), False).astype(np.bool_)
@@ -147,7 +150,7 @@ def locate(
         exam=rows["exam"].rle_id().cast(pl.Int64).to_numpy(),
         score=rows["score"].to_numpy(),
         boxed=ill & has_box,
-        free=healthy & ~has_box,
+        free=healthy & ~has_box & has_image,
         located=ill & has_box & all_in_place,
         highest=best,
         in_place=_per_row(rows, found.filter("in_place"), pl.col("score").max(), UNMARKED),
