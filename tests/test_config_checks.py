@@ -3,7 +3,7 @@
 from dataclasses import fields
 from math import inf, nan
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_origin
 
 import pytest
 
@@ -206,7 +206,8 @@ def test_every_input_of_the_commands_is_checked() -> None:
 def test_missing_input_is_refused(command: str, key: str, tmp_path: Path) -> None:
     values = filled(COMMANDS[command], tmp_path)
     for wrong in (str(tmp_path / "nothing"), ""):
-        assign(values, key, wrong)
+        many = get_origin(KEYS[command][key].type) is list
+        assign(values, key, [wrong] if many else wrong)
         with pytest.raises(
             InputError, match=rf"^{key}: no such (file|folder|file or folder): .*(nothing|empty)"
         ):

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from mim.errors import InputError
-from mim.evaluate.scored import breasts, checked, exams, require_labels
+from mim.evaluate.scored import breasts, checked, exams
 from mim.schemas.scores import SCORES
 from mim.vocab import Outcome
 
@@ -71,14 +71,6 @@ def test_a_missing_column_and_a_wrong_type_are_named() -> None:
     place = table.column_names.index("score")
     with pytest.raises(InputError, match="column 'score' does not convert to double"):
         checked(table.set_column(place, "score", pa.array(["high"])))
-
-
-@pytest.mark.parametrize(
-    "row", [breast(cancer=None, outcome=UNK), breast(score=None), breast(score=float("nan"))]
-)
-def test_a_table_without_a_label_for_any_score_is_refused(row: dict[str, object]) -> None:
-    with pytest.raises(InputError, match=r"'cancer' is known for no breast.*follow-up"):
-        require_labels(checked(SCORES.from_rows([row])))
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ from mim.data.settings import CacheSettings
 from mim.evaluate.settings import EvaluateSettings
 from mim.pseudonyms.settings import PseudonymiseSettings
 from mim.synthetic.settings import ProgrammeSettings
+from mim.vocab import Split
 from mim.workers.settings import WorkersSettings
 
 Settings = TypeVar("Settings")
@@ -147,7 +148,8 @@ def evaluate(command: EvaluateCommand) -> int:
         tuple(map(Path, command.scores)),
         Path(command.outcomes) if command.outcomes else None,
         Path(command.readings) if command.readings else None,
-        command.split,
+        Split(command.split.value),
+        command.compare,
     )
     summary = report(given, Path(command.out), part(command, EvaluateSettings))
     for headline in summary.headlines:

@@ -121,7 +121,11 @@ def _steps(out: Path, programme: ProgrammeSettings, recipe: RecipeSettings) -> l
             commands.train,
             TrainCommand(cohort, cache, run, "demo", data, tasks, model, train),
         ),
-        Step("score the test women", commands.evaluate, EvaluateCommand(run=run, out=report)),
+        Step(
+            "score the test women",
+            commands.evaluate,
+            EvaluateCommand(run=run, out=report, compare=True),
+        ),
         Step("export, compare with PyTorch", commands.export, ExportCommand(run, bundle)),
         Step(
             "score one exam with the bundle alone",

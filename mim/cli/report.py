@@ -1,11 +1,10 @@
-"""What ``mim evaluate`` measures: a run on its test women, score tables, or both side by side."""
+"""What ``mim evaluate`` measures: a run on its test women, score tables, or both side by side.
+
+Score tables need no PyTorch: what asks a run stands in ``mim.cli.run_material``.
+"""
 
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-
-import polars as pl
-import pyarrow as pa
 
 from mim.errors import InputError
 from mim.evaluate.card_facts import SampleFacts, sample_facts
@@ -15,16 +14,8 @@ from mim.evaluate.report import Summary, write_report
 from mim.evaluate.sample import ModelScores, Sample, read_models, take_sample
 from mim.evaluate.scale import scale_of
 from mim.evaluate.settings import EvaluateSettings
-from mim.schemas.cohort import ATTRITION
 from mim.schemas.folders import require_own
 from mim.schemas.score_scale import ScoreScale
-from mim.schemas.scores import OF_TASK
-from mim.schemas.table import read_json, read_table
-from mim.train.callbacks import track_report
-from mim.train.card import RunCard
-from mim.train.cases import case_pictures
-from mim.train.run import score, validation_scores
-from mim.train.settings import WandbMode
 from mim.vocab import Split, Task
 
 
@@ -38,6 +29,7 @@ class Given:
         outcomes: a cohort's folder or a table; missing: the run's cohort, or the first score table.
         readings: a table; missing: the cohort's.
         split: the part of the exams to measure.
+        compare: whether the models whose scores the cohort holds are measured too.
     """
 
     run: Path | None = None
@@ -45,6 +37,7 @@ class Given:
     outcomes: Path | None = None
     readings: Path | None = None
     split: Split = Split.TEST
+    compare: bool = False
 
 
 def report(given: Given, out: Path, settings: EvaluateSettings) -> Summary:
@@ -56,63 +49,53 @@ def report(given: Given, out: Path, settings: EvaluateSettings) -> Summary:
         InputError: neither a run nor score tables are given, or they cannot be measured.
     """
     require_own(out, "metrics.json")
-    if given.run is None and not given.scores:
+    if given.run is not None:
+        return _report_on_run(given, given.run, out, settings)
+    if not given.scores:
         raise InputError("run: give a run, or scores=[FILE] with one or more score tables")
-    material = _of_run(given) if given.run else Material("Score tables", "", str(given.split))
-    models, notices = read_models(given.scores)
-    if given.run and Task.CANCER in material.tables:
-        models = [_scores_of_run(given.run, material.tables[Task.CANCER]), *models]
-    if models:
-        reference = _reference(given)
-        if given.run and Task.CANCER in material.tables:
-            material = replace(material, draw=partial(case_pictures, given.run))
-        material = _with_models(material, reference, models, given.split, notices, settings)
-    summary = write_report(material, out, settings)
-    if given.run:
-        mode = WandbMode(RunCard.read(given.run).settings["train"]["wandb"])
-        track_report(out, given.run.resolve().name, mode, summary.tracked())
-    return summary
-
-
-def _of_run(given: Given) -> Material:
-    run = given.run
-    assert run is not None
-    attrition, sheet = run / "attrition.parquet", run / "inputs.png"
-    return Material(
-        title=run.resolve().name,
-        note=RunCard.read(run).note,
-        split=str(given.split),
-        tables={
-            task: read_table(path, OF_TASK[task]) for task, path in score(run, given.split).items()
-        },
-        attrition=read_table(attrition, ATTRITION) if attrition.is_file() else None,
-        contact_sheet=sheet if sheet.is_file() else None,
-        run=read_json(run / "run.json"),
+    outcomes = given.outcomes or given.scores[0]
+    models, notices = read_models([*given.scores, *_held(outcomes, given.compare)])
+    reference = read_reference(outcomes, given.readings)
+    material = Material("Score tables", reference.note, str(given.split), notices=notices)
+    return write_report(
+        with_models(material, reference, models, given.split, settings), out, settings
     )
 
 
-def _scores_of_run(run: Path, given: pa.Table) -> ModelScores:
-    """What a run says of the exams of a split and of the validation exams, under its folder's name."""
-    rows = pl.DataFrame(pl.from_arrow(pa.concat_tables([given, validation_scores(run)])))
-    names = ["exam", "breast", "score"]
-    return ModelScores(run.resolve().name, rows.select(names).unique(names, maintain_order=True))
+def _report_on_run(given: Given, run: Path, out: Path, settings: EvaluateSettings) -> Summary:
+    from mim.cli.run_material import (
+        cohort_of,
+        draw_exams,
+        looked_at,
+        run_material,
+        scores_of_run,
+        track,
+    )
+
+    outcomes = given.outcomes or cohort_of(run)
+    models, notices = read_models([*given.scores, *_held(outcomes, given.compare)])
+    material = run_material(run, given.split)
+    if Task.CANCER in material.tables:
+        models = [scores_of_run(run, material.tables[Task.CANCER]), *models]
+        looked = looked_at(run, given.split)
+        material = replace(material, draw=draw_exams(run), looked=looked)
+    if models:
+        reference = read_reference(outcomes, given.readings)
+        material = replace(material, notices=notices, training=_training(reference))
+        material = with_models(material, reference, models, given.split, settings)
+    summary = write_report(material, out, settings)
+    track(run, out, summary.tracked())
+    return summary
 
 
-def _reference(given: Given) -> Reference:
-    if given.outcomes is not None:
-        return read_reference(given.outcomes, given.readings)
-    cohort = Path(RunCard.read(given.run).cohort) if given.run else given.scores[0]
-    return read_reference(cohort, given.readings)
-
-
-def _with_models(
+def with_models(
     material: Material,
     reference: Reference,
     models: list[ModelScores],
     split: Split,
-    notices: list[str],
     settings: EvaluateSettings,
 ) -> Material:
+    """The material with the models' scores, and their scales from the validation exams."""
     sample = take_sample(reference, models, split)
     validation = _validation(reference, models) if split is not Split.VALIDATION else None
     scales: dict[str, ScoreScale] = {}
@@ -122,13 +105,24 @@ def _with_models(
             scales |= {model: scale} if scale else {}
     return replace(
         material,
-        note=material.note or reference.note,
         sample=sample,
         validation=validation,
         scales=scales,
-        training=_training(reference) if material.run else None,
-        notices=(*notices, *reference.notices, *sample.notices),
+        notices=(*material.notices, *reference.notices, *sample.notices),
     )
+
+
+def _held(outcomes: Path, compare: bool) -> list[Path]:
+    """The scores of other models that a cohort holds, where they are asked for."""
+    path = outcomes / "scores.parquet"
+    if compare and not path.is_file():
+        raise InputError(
+            f"compare: {outcomes} holds no scores of other models; give them to 'mim cohort' in the "
+            "registry's table 'scores'"
+        )
+    if path.is_file() and not compare:
+        print(f"{path} holds scores of other models; compare=true measures them on the same exams")
+    return [path] if compare else []
 
 
 def _validation(reference: Reference, models: list[ModelScores]) -> Sample | None:

@@ -175,7 +175,7 @@ FOLDERS: dict[type, tuple[str, ...]] = {
 FILES: dict[type, tuple[str, ...]] = {
     IndexSettings: ("overrides", "key_file"),
     PredictCommand: ("overrides",),
-    EvaluateCommand: ("readings",),
+    EvaluateCommand: ("scores", "readings"),
     EncoderSettings: ("weights",),
 }
 """Fields that name a file which must be there, where they are given."""
@@ -203,13 +203,19 @@ def check(command: Command) -> None:
     for prefix, settings in groups:
         for name, problem in _relations(settings):
             raise InputError(f"{prefix}{name}: {problem}")
-        for kind, named in PATHS.items():
-            for name in named.get(type(settings), ()):
-                if (path := getattr(settings, name)) is not None:
-                    _check_exists(prefix + name, path, kind)
+        _check_paths(prefix, settings)
     if command.out is not None:
         _check_writable(command.out)
         _check_apart(command)
+
+
+def _check_paths(prefix: str, settings: object) -> None:
+    for kind, named in PATHS.items():
+        for name in named.get(type(settings), ()):
+            given = getattr(settings, name)
+            for path in given if isinstance(given, list) else [given]:
+                if path is not None:
+                    _check_exists(prefix + name, path, kind)
 
 
 def _groups(prefix: str, settings: object) -> Iterator[tuple[str, object]]:
@@ -234,10 +240,8 @@ def _check_limits(key: str, value: float, low: float, high: float) -> None:
 def _relations(settings: object) -> Iterator[tuple[str, str]]:
     """Values that are each allowed but cannot stand together."""
     match settings:
-        case OutcomeSettings():
-            yield from _outcome_relations(settings)
-        case SplitSettings():
-            yield from _split_relations(settings)
+        case OutcomeSettings() | SplitSettings() | PrevalenceSettings():
+            yield from _programme_relations(settings)
         case DataSettings(batch_size=size, cases_per_batch=cases) if cases > size:
             yield "cases_per_batch", f"expected at most batch_size {size}, got {cases}"
         case FusionSettings() | EncoderSettings() | TaskSettings():
@@ -269,6 +273,26 @@ def _model_relations(
             yield "pretrained", "cannot stand together with weights"
         case TaskSettings() if not settings.learnt():
             yield "cancer.learn", "every task is off; turn one on"
+
+
+def _programme_relations(
+    settings: OutcomeSettings | SplitSettings | PrevalenceSettings,
+) -> Iterator[tuple[str, str]]:
+    match settings:
+        case OutcomeSettings():
+            yield from _outcome_relations(settings)
+        case SplitSettings():
+            yield from _split_relations(settings)
+        case PrevalenceSettings():
+            yield from _prevalence_relations(settings)
+
+
+def _prevalence_relations(settings: PrevalenceSettings) -> Iterator[tuple[str, str]]:
+    rates = {name: getattr(settings, name) for name in (f.name for f in fields(settings))}
+    missing = [name for name, rate in rates.items() if rate is None]
+    if len(missing) == 1:
+        [given] = rates.keys() - set(missing)
+        yield missing[0], f"must be given beside {given}"
 
 
 def _outcome_relations(settings: OutcomeSettings) -> Iterator[tuple[str, str]]:

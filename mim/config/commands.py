@@ -10,14 +10,13 @@ from mim.adapters.settings import Dataset
 from mim.audit.settings import AuditSettings
 from mim.cohort.settings import CohortSettings
 from mim.data.settings import CacheSettings, DataSettings
-from mim.evaluate.settings import EvaluateSettings, PrevalenceSettings
+from mim.evaluate.settings import EvaluateSettings, PrevalenceSettings, ScoredPart
 from mim.image.settings import RecipeSettings
 from mim.ingest.settings import IndexSettings
 from mim.model.settings import ModelSettings, TaskSettings
 from mim.pseudonyms.settings import PseudonymiseSettings
 from mim.synthetic.settings import ProgrammeSettings
 from mim.train.settings import TrainSettings
-from mim.vocab import Split
 from mim.workers.settings import WorkersSettings
 
 MISSING = "???"
@@ -160,8 +159,10 @@ class EvaluateCommand(EvaluateSettings):
     """Folder that `mim cohort` wrote, or a table of outcomes; missing: the run's cohort, or the first score table."""
     readings: str | None = None
     """Table of the readers' scores; missing: the cohort's."""
-    split: Split = Split.TEST
+    split: ScoredPart = ScoredPart.test
     """Part of the exams to measure; a table without splits is all test."""
+    compare: bool = False
+    """Measure the models whose scores the cohort holds too, all on the exams that each of them scored."""
 
 
 @dataclass

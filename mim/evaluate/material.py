@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,6 +17,17 @@ from mim.vocab import Task
 
 Draw = Callable[[Sequence[str]], Mapping[str, bytes]]
 """Pictures, JPEG or PNG, of exams by their pseudonyms; one may have none."""
+
+
+class Looked(NamedTuple):
+    """Where a model looks on images, and where cancers lie on them."""
+
+    images: pl.DataFrame
+    """Rows of ``mim.schemas.cohort.IMAGES``, those looked at alone."""
+    lesions: pl.DataFrame
+    """Rows of ``mim.schemas.cohort.LESIONS``."""
+    marks: pl.DataFrame
+    """Rows of ``mim.schemas.marks.MARKS``, of this model."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,7 @@ class Material:
         contact_sheet: PNG with some of the model's inputs.
         run: ``run.json`` of the first model; missing where it is no run.
         training: the exams that it was trained on, where they are at hand.
+        looked: where the first model looks, and where cancers lie; missing: not known.
         draw: draws exams with what raises the first model's score; missing: it cannot be asked.
         notices: what the reader must know of how tables were joined.
     """
@@ -49,6 +62,7 @@ class Material:
     contact_sheet: Path | None = None
     run: Mapping[str, Any] | None = None
     training: SampleFacts | None = None
+    looked: Looked | None = None
     draw: Draw | None = None
     notices: Sequence[str] = ()
 

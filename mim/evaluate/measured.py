@@ -24,6 +24,10 @@ RATE_OF_PARTS = 0.088
 """The rate of that threshold: the programme's consensus (Larsen 2022)."""
 
 
+MOST_COARSE, SCORES_SHOWN = 20, 5
+"""Different scores up to which they are coarse, and how many of the highest are selected by."""
+
+
 @dataclass(frozen=True)
 class Part:
     """A subgroup, and what each model finds in it."""
@@ -88,7 +92,8 @@ def measure(
     exams = {}
     for model in sample.models:
         stored = stored_selections(scales[model], sample.exams) if model in scales else []
-        exams[model] = detect(sample.exams, model, own + stored, settings.bootstrap(), shares)
+        rules = [*own, *by_score(sample.exams.scores[model]), *stored]
+        exams[model] = detect(sample.exams, model, rules, settings.bootstrap(), shares)
     breasts = {}
     if sample.breasts is not None:
         for model in sample.breasts.scores:
@@ -101,6 +106,17 @@ def measure(
         _parts(sample.exams, exams, settings),
         calls,
     )
+
+
+def by_score(score: Floats) -> list[Selection]:
+    """Rules "10 or more" and the next ones, of scores too coarse to select any share, as 1 to 10."""
+    values = np.unique(score)[::-1]
+    if len(values) > MOST_COARSE:
+        return []
+    return [
+        Selection(f"score {value:g} or more", float((score >= value).mean()), float(value))
+        for value in values[:SCORES_SHOWN]
+    ]
 
 
 def stored_selections(scale: ScoreScale, exams: Scored) -> list[Selection]:

@@ -9,12 +9,15 @@ import polars as pl
 
 from mim.evaluate import attrition as losses
 from mim.evaluate.cancer_section import outcome_section, roc_section
+from mim.evaluate.comparison_section import comparison_section
 from mim.evaluate.density_section import density_section
 from mim.evaluate.figures import FIGURES, Figure
+from mim.evaluate.localisation_section import localisation_section
 from mim.evaluate.material import Material, require_one_split
 from mim.evaluate.measured import measure
 from mim.evaluate.page import Shown, draw_page, inline_png, machine
 from mim.evaluate.quality_section import quality_section
+from mim.evaluate.reader_section import reader_section
 from mim.evaluate.risk_section import risk_section
 from mim.evaluate.rule_out_section import rule_out_section
 from mim.evaluate.sample import require_labels
@@ -121,9 +124,14 @@ def _cancer(material: Material, settings: EvaluateSettings) -> tuple[list[Figure
     sections = [
         roc_section(measured, figures),
         selection_section(measured, figures, material.scales),
+        comparison_section(measured, settings),
+        reader_section(measured, settings),
         scale_section(sample.exams, material.scales, settings),
         subgroup_section(measured, figures),
         outcome_section(measured),
+        localisation_section(sample.breasts, *material.looked, first, settings.bootstrap())
+        if material.looked and sample.breasts is not None
+        else None,
         replace(
             rule_out_section(
                 validation.exams.only(first) if validation else None,

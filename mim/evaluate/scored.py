@@ -122,7 +122,7 @@ def exams(rows: pl.DataFrame, models: Sequence[str] = (SCORE,)) -> Scored:
     outcome is the first in ``EXAM_OUTCOMES`` of its breasts'.
     """
     words = [outcome.value for outcome in EXAM_OUTCOMES]
-    highest = {*models, "invasive", "size_mm", "grade"}
+    highest = {*models, "invasive", "size_mm", "grade", "consensus", "recalled"}
     joined = rows.group_by("exam", maintain_order=True).agg(
         (pl.col(name).max() if name in highest else pl.col(name).first())
         for name in rows.columns

@@ -19,6 +19,9 @@ from mim.evaluate.sections import Cell, Section, Table, in_words
 from mim.schemas.score_scale import ScoreScale
 from mim.vocab import Task
 
+COARSE = 0.9
+"""Part of a rate below which equal scores are to be named as what keeps it from being reached."""
+
 SUMMARY_RATE = 0.088
 """The rate of the page's first words: the programme's consensus (Larsen 2022)."""
 
@@ -74,9 +77,13 @@ def _found_at(figures: Sequence[Figure], model: str, rate: float) -> str:
             found.append(f"{selected:,} of {share.cases:,} {outcome}s, {ends} %")
     if not found:
         return f"{model}: there are no cancers to find."
+    wanted = {"outcome": ALL, "rule": OWN_RATE, "selection_rate": rate}
+    chosen = find_one(figures, "share_selected", model, "exams", **wanted).estimate
+    few = f" ({chosen.cases:,} exams: equal scores are not parted)"
+    coarse = chosen.value is not None and chosen.value < COARSE * rate
     return (
-        f"{model}: the highest-scored {100 * rate:.1f} % of these exams, the share that the programme "
-        f"takes to consensus, hold {'; '.join(found)}."
+        f"{model}: the highest-scored {100 * rate:.1f} % of these exams{few if coarse else ''}, the "
+        f"share that the programme takes to consensus, hold {'; '.join(found)}."
     )
 
 

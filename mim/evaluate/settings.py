@@ -1,6 +1,15 @@
 """Settings of the evaluation."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class ScoredPart(StrEnum):
+    """The parts of a cohort that can be measured."""
+
+    train = "train"
+    validation = "validation"
+    test = "test"
 
 
 @dataclass

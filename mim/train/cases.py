@@ -6,16 +6,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
 from mim.data.exams import find_rows
 from mim.data.sampler import Draw
 from mim.errors import InputError
-from mim.train.card import RunCard
-from mim.train.run import data_of, load_task
+from mim.train.run import data_of, load_task, scoring_device
 from mim.train.saliency import TARGETS, drawn_views
-from mim.train.settings import Accelerator
 from mim.vocab import Split, Task
 
 HEIGHT = 400
@@ -45,7 +42,7 @@ def case_pictures(run: Path, exams: Sequence[str]) -> dict[str, bytes]:
     if Task.CANCER not in task.model.tasks.learnt():
         raise InputError(f"{run}: has not learnt cancer; its exams have no such score to explain")
     data = data_of(run, card)
-    model = task.model.to(_device(card))
+    model = task.model.to(scoring_device(card))
     pictures = {}
     rows = find_rows(pa.chunked_array([list(exams)], pa.string()), data.everyone.table["exam"])
     for exam, row in zip(exams, rows.tolist(), strict=True):
@@ -81,9 +78,3 @@ def _jpeg(picture: NDArray[np.uint8]) -> bytes:
         if len(content) <= MOST_BYTES:
             break
     return content
-
-
-def _device(card: RunCard) -> torch.device:
-    """Where the run was trained, if that is here."""
-    on_cpu = card.settings["train"]["accelerator"] == Accelerator.cpu
-    return torch.device("cuda" if torch.cuda.is_available() and not on_cpu else "cpu")

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
@@ -31,10 +30,9 @@ from mim.schemas.scores import SCORES
 from mim.schemas.table import read_table, write_table
 from mim.train.card import RunCard
 from mim.train.checkpoints import BEST
-from mim.train.run import data_of, load_task, score
+from mim.train.run import data_of, load_task, score, scoring_device
 from mim.train.saliency import Target, grad_cam
 from mim.train.scores import score_path
-from mim.train.settings import Accelerator
 from mim.vocab import BREASTS, SCREENING_VIEWS, Split, Task
 
 MOST_MARKS = 3
@@ -132,7 +130,7 @@ class _Marker:
 
     def __init__(self, run: Path, card: RunCard, model: ExamModel, split: Split) -> None:
         self._name = run.resolve().name
-        self._model = model.to(_device(card))
+        self._model = model.to(scoring_device(card))
         self._data: ExamData = data_of(run, card)
         self._dataset = self._data.dataset(split)
         self._split = split
@@ -231,9 +229,3 @@ def _require_cancer(run: Path, card: RunCard) -> None:
 
 def _hash(exam: str) -> bytes:
     return blake2b(exam.encode(), digest_size=8).digest()
-
-
-def _device(card: RunCard) -> torch.device:
-    """Where the run was trained, if that is here."""
-    on_cpu = card.settings["train"]["accelerator"] == Accelerator.cpu
-    return torch.device("cuda" if torch.cuda.is_available() and not on_cpu else "cpu")

@@ -293,9 +293,14 @@ def _end(out: Path, trainer: pl.Trainer, exams: ExamData) -> None:
 
 
 def _score(task: ExamTask, card: RunCard, exams: ExamData, split: Split) -> dict[Task, pa.Table]:
+    scorer = ExamScorer(task.model.to(scoring_device(card)))
+    return score_tables(scorer, exams, split, card.learnt)
+
+
+def scoring_device(card: RunCard) -> torch.device:
+    """Where a run's model scores: a GPU, if one is here and the run did not ask for the CPU."""
     on_cpu = card.settings["train"]["accelerator"] == Accelerator.cpu
-    device = torch.device("cuda" if torch.cuda.is_available() and not on_cpu else "cpu")
-    return score_tables(ExamScorer(task.model.to(device)), exams, split, card.learnt)
+    return torch.device("cuda" if torch.cuda.is_available() and not on_cpu else "cpu")
 
 
 def _write_scores(run: Path, split: Split, tables: Mapping[Task, pa.Table]) -> dict[Task, Path]:
