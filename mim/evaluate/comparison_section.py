@@ -42,7 +42,7 @@ from mim.evaluate.paired import (
     paired_specificity,
 )
 from mim.evaluate.proportions import wilson_by_woman
-from mim.evaluate.sections import Cell, Headline, Section, Table
+from mim.evaluate.sections import Cell, Headline, Section, Table, in_words
 from mim.evaluate.settings import BootstrapSettings, EvaluateSettings
 from mim.vocab import Task
 
@@ -130,6 +130,12 @@ def comparison_section(measured: Measured, settings: EvaluateSettings) -> Sectio
         figures=[*apart, *counted],
         tables=[table for pair in pairs for table in _tables(pair, apart, counted)],
         anchor="comparison",
+        summary=[
+            f"{f.model}: the AUC by exam differs by {in_words(f.estimate, 100, 1)} points; corrected "
+            f"p {p_words(f.p_adjusted)}."
+            for f in apart
+            if (f.name, f.outcome) == ("auc_difference", ANY_CANCER)
+        ],
     )
 
 

@@ -24,6 +24,9 @@ from mim.evaluate.settings import EvaluateSettings
 from mim.evaluate.slider import slider_data, slider_view
 from mim.workers.local import cores
 
+OPEN_TABLES = 3
+"""Tables of a section that stand open; the others open at a touch, and all of them on paper."""
+
 MOST_SLIDERS = 3
 """Models with a slider of their own."""
 
@@ -69,6 +72,7 @@ def draw_page(material: Material, shown: Shown, settings: EvaluateSettings) -> s
         shown=shown,
         bootstrap=settings.bootstrap(),
         machine=machine(),
+        open_tables=OPEN_TABLES,
         **parts,
     )
 

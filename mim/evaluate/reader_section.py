@@ -27,12 +27,14 @@ from mim.evaluate.reader_figures import (
 )
 from mim.evaluate.readers import (
     CONSENSUS,
+    FIRST,
     RECALL,
+    SECOND,
     WHOLE_PROGRAMME,
     Calls,
     single_readers,
 )
-from mim.evaluate.sections import Cell, Headline, Section, Table
+from mim.evaluate.sections import Cell, Headline, Section, Table, in_words
 from mim.evaluate.settings import EvaluateSettings
 from mim.vocab import Task
 
@@ -96,6 +98,13 @@ def reader_section(measured: Measured, settings: EvaluateSettings) -> Section | 
         ],
         facts={"readers": _facts(reads, verdicts, p_adjusted)},
         anchor="readers",
+        summary=[
+            f"{verdict.model}, at the specificity of {verdict.reader}, finds "
+            f"{in_words(verdict.estimate, 100, 1)} points more of all cancers; that it is not "
+            f"inferior by {100 * verdict.margin:g} points is {'' if verdict.shown else 'not '}shown."
+            for verdict in verdicts
+            if verdict.reader in (FIRST, SECOND)
+        ],
     )
 
 

@@ -19,6 +19,9 @@ from mim.evaluate.figures import Figure, of_maker
 from mim.evaluate.settings import BootstrapSettings
 from mim.vocab import Task
 
+MOST_NARROW = 4
+"""Columns of a table that fit beside another."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -61,8 +64,8 @@ class Table:
 
     @property
     def wide(self) -> bool:
-        """Whether it needs the width of the page: three intervals side by side."""
-        return sum(isinstance(part, Cell) for part in self.rows[0]) >= 3 if self.rows else False
+        """Whether it needs the width of the page."""
+        return len(self.heads) > MOST_NARROW
 
 
 @dataclass(frozen=True)
