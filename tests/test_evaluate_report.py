@@ -126,7 +126,12 @@ def test_the_page_is_whole_and_asks_for_nothing_from_elsewhere(written: Written)
     text = summary.page.read_text(encoding="utf-8")
     for reference in ("http:", "https:", "//", "url(", "@import", "src=http", "<link", "<iframe"):
         assert reference not in re.sub(r"data:image/png;base64,[\w+/=]+", "", text)
-    assert {name for _, name, _ in page.attributes} & {"href", "srcset", "onclick"} == set()
+    assert {name for _, name, _ in page.attributes} & {"srcset", "onclick"} == set()
+    ids = [value for _, name, value in page.attributes if name == "id"]
+    assert len(set(ids)) == len(ids)
+    links = [value for _, name, value in page.attributes if name == "href"]
+    assert {link.removeprefix("#") for link in links} <= set(ids)
+    assert all(link.startswith("#") for link in links)
     sources = [value for _, name, value in page.attributes if name == "src"]
     assert [base64.b64decode(s.removeprefix("data:image/png;base64,")) for s in sources] == [PNG]
 
