@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup
 
-from mim.evaluate.charts import Curve, Scores, histogram_svg, line_style, roc_svg
+from mim.evaluate.axes import Axis
+from mim.evaluate.charts import Curve, Line, Scores, histogram_svg, line_style, lines_svg, roc_svg
 from mim.evaluate.detection import LEAST_SPECIFICITY, Detection
 from mim.evaluate.figures import (
     ALL,
@@ -18,6 +19,7 @@ from mim.evaluate.figures import (
 )
 from mim.evaluate.measured import Measured
 from mim.evaluate.metrics import roc_curve
+from mim.evaluate.ranked import UNKNOWN
 from mim.evaluate.scored import EXAM_OUTCOMES, Scored
 from mim.evaluate.sections import Cell, Headline, Section, Table, in_words
 from mim.vocab import CANCERS, Outcome, Task
@@ -60,7 +62,7 @@ def roc_section(measured: Measured, figures: Sequence[Figure]) -> Section:
             *(_area_table(figures, unit, [*models]) for unit, models in units),
             *([_maker_table(figures, first, measured)] if measured.makers() else []),
         ],
-        pictures=_curves(measured, first),
+        pictures=[*_curves(measured, first), _precision_recall(measured)],
         anchor="roc",
         summary=[_of_what(measured.sample.exams), *(_ranked(figures, m) for m in measured.exams)],
     )
@@ -194,6 +196,21 @@ def _curves(measured: Measured, first: str) -> list[Markup]:
         if part.subgroup.level in levels
     ]
     return [*found, roc_svg(curves, "ROC curves by maker; the table gives their areas.")]
+
+
+def _precision_recall(measured: Measured) -> Markup:
+    """By exam, for any cancer; at the programme's prevalence where that is given."""
+    lines = []
+    for series, (model, detection) in enumerate(measured.exams.items()):
+        once = detection.ranking.ranked(np.ones((1, detection.ranking.women), np.uint8))
+        recall, precision = once.precision_recall(range(UNKNOWN + 1, detection.ranking.kinds))
+        lines.append(Line(model, recall[:, 0], precision[:, 0], series))
+    return lines_svg(
+        [line for line in lines if len(line.across) and not np.isnan(line.across).any()],
+        Axis("cancers found (recall)", 0, 1, percent=True),
+        Axis("cancers among those selected (precision)", 0, 1, percent=True),
+        "Share of cancers among the exams selected against share of cancers found, by model.",
+    )
 
 
 def _curve(name: str, detection: Detection, series: int) -> Curve:

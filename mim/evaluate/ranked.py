@@ -94,11 +94,20 @@ class Ranked:
 
         Rows of which it is not known whether they have a cancer are left out.
         """
+        recall, precision = self.precision_recall(kinds)
+        steps = np.diff(recall, axis=0, prepend=0)
+        found = np.sum(steps * np.nan_to_num(precision), axis=0)
+        return np.where(np.isnan(recall).any(axis=0), np.nan, found)
+
+    def precision_recall(self, kinds: Sequence[int]) -> tuple[Floats, Floats]:
+        """Share of the cancers of some kinds that is selected, and share of cancers among those selected.
+
+        Both ``[point, resample]``, at every score that a cancer of any kind has, highest first.
+        """
         cancers, _, not_below = self._cancers(kinds)
         found = np.cumsum(cancers, axis=0)
         others = not_below * self.totals[HEALTHY] * self.factors[HEALTHY]
-        precision = np.nan_to_num(_share(found, found + others))
-        return _share(np.sum(cancers * precision, axis=0), cancers.sum(axis=0))
+        return _share(found, cancers.sum(axis=0)), _share(found, found + others)
 
     def _cancers(self, kinds: Sequence[int]) -> tuple[Floats, Floats, Floats]:
         """Of each group with a cancer ``[group, resample]``: the cancers of some kinds, the share of
