@@ -55,6 +55,11 @@ def report(given: Given, out: Path, settings: EvaluateSettings) -> Summary:
         raise InputError("run: give a run, or scores=[FILE] with one or more score tables")
     outcomes = given.outcomes or given.scores[0]
     models, notices = read_models([*given.scores, *_held(outcomes, given.compare)])
+    if given.outcomes is None and len(models) > len(given.scores):
+        raise InputError(
+            f"outcomes: {outcomes} is taken for the outcomes too, and a table of several models "
+            "cannot be; give the outcomes in a table of their own"
+        )
     reference = read_reference(outcomes, given.readings)
     material = Material("Score tables", reference.note, str(given.split), notices=notices)
     return write_report(

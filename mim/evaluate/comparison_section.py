@@ -131,8 +131,9 @@ def comparison_section(measured: Measured, settings: EvaluateSettings) -> Sectio
         tables=[table for pair in pairs for table in _tables(pair, apart, counted)],
         anchor="comparison",
         summary=[
-            f"{f.model}: the AUC by exam differs by {in_words(f.estimate, 100, 1)} points; corrected "
-            f"p {p_words(f.p_adjusted)}."
+            f"{f.model}: the AUC by exam differs by {in_words(f.estimate, 100, 1)} points"
+            + ("" if f.p_adjusted is None else f"; corrected p {p_words(f.p_adjusted)}")
+            + "."
             for f in apart
             if (f.name, f.outcome) == ("auc_difference", ANY_CANCER)
         ],

@@ -99,9 +99,9 @@ def reader_section(measured: Measured, settings: EvaluateSettings) -> Section | 
         facts={"readers": _facts(reads, verdicts, p_adjusted)},
         anchor="readers",
         summary=[
-            f"{verdict.model}, at the specificity of {verdict.reader}, finds "
-            f"{in_words(verdict.estimate, 100, 1)} points more of all cancers; that it is not "
-            f"inferior by {100 * verdict.margin:g} points is {'' if verdict.shown else 'not '}shown."
+            f"{verdict.model}, at the specificity of {verdict.reader}: sensitivity for any cancer "
+            f"differs by {in_words(verdict.estimate, 100, 1)} points; that it is not inferior by "
+            f"{100 * verdict.margin:g} points is {'' if verdict.shown else 'not '}shown."
             for verdict in verdicts
             if verdict.reader in (FIRST, SECOND)
         ],

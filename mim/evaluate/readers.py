@@ -91,7 +91,8 @@ def single_readers(sample: Sample) -> Iterator[Calls]:
         known, positive = (np.zeros(len(exams), np.bool_) for _ in range(2))
         known[hers["row"].to_numpy()] = True
         positive[hers.filter("positive")["row"].to_numpy()] = True
-        yield Calls(f"reader {reader}", known, positive)
+        name = str(reader)
+        yield Calls(name if name.startswith("reader") else f"reader {name}", known, positive)
 
 
 def double_readings(sample: Sample) -> Readings:

@@ -7,7 +7,7 @@ import polars as pl
 import pyarrow as pa
 
 from mim.schemas.cohort import CANCERS, DECISIONS, EXAMS, READINGS, SIDES, read_about
-from mim.schemas.reference import GIVEN_READINGS, REFERENCE
+from mim.schemas.reference import GIVEN_READINGS, GIVEN_SCORES, REFERENCE
 from mim.schemas.table import Schema, TableError, read_table
 from mim.tables.given import ROW, read_given
 from mim.vocab import CANCERS as CANCER_OUTCOMES
@@ -47,15 +47,20 @@ def read_reference(path: Path, readings: Path | None) -> Reference:
         found, notices = _of_cohort(path), list[str]()
     else:
         note = ""
-        found, notices = read_checked(path, REFERENCE)
+        found, notices = read_checked(path, REFERENCE, GIVEN_SCORES)
         found = _settled(path, found)
     said, more = _readings(path, readings)
     return Reference(found, said, note, (*notices, *more))
 
 
-def read_checked(path: Path, schema: Schema) -> tuple[pl.DataFrame, list[str]]:
-    """A table that a user gives, and notices on it; every fault of it in one error (``InputError``)."""
-    table = read_given(path, schema)
+def read_checked(
+    path: Path, schema: Schema, beside: Schema | None = None
+) -> tuple[pl.DataFrame, list[str]]:
+    """A table that a user gives, and notices on it; every fault of it in one error (``InputError``).
+
+    ``beside`` is what the same file may hold too.
+    """
+    table = read_given(path, schema, beside)
     if table.faults:
         raise TableError("\n".join(table.faults))
     return table.rows.drop(ROW), table.notices

@@ -63,7 +63,7 @@ def read_models(paths: Sequence[Path]) -> tuple[list[ModelScores], list[str]]:
     found: dict[str, ModelScores] = {}
     notices: list[str] = []
     for path in paths:
-        rows, more = read_checked(path, GIVEN_SCORES)
+        rows, more = read_checked(path, GIVEN_SCORES, REFERENCE)
         notices += more
         rows = rows.with_columns(
             pl.col("model").fill_null(path.stem), pl.col("score").fill_nan(None)

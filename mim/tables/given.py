@@ -38,8 +38,14 @@ def absent_table(schema: Schema) -> Table:
     return Table(None, table.with_row_index(ROW), set(), [], [])
 
 
-def read_given(path: Path, schema: Schema) -> Table:
-    """Read one file and check it by itself; faults are listed, not raised."""
+def read_given(path: Path, schema: Schema, beside: Schema | None = None) -> Table:
+    """Read one file and check it by itself; faults are listed, not raised.
+
+    Args:
+        path: the file.
+        schema: what is read of it.
+        beside: another table that the same file may hold; its columns are not unknown.
+    """
     table = absent_table(schema)
     table.path, table.unread = path, {column.name for column in schema.columns}
     try:
@@ -53,7 +59,9 @@ def read_given(path: Path, schema: Schema) -> Table:
             f"it needs {schemas.needed_columns(schema)}"
         )
         return table
-    _compare_columns(table, schema, raw.columns)
+    known = {column.name for column in beside.columns} if beside else set[str]()
+    names = [name for name in raw.columns if name in table.unread or name not in known]
+    _compare_columns(table, schema, names)
     raw = raw.select(name for name in raw.columns if name in table.unread)
     blank = raw.select(pl.all_horizontal(pl.all().is_null())).to_series()
     raw = raw.with_row_index(ROW, offset=2)
