@@ -49,6 +49,9 @@ class EvaluateSettings(BootstrapSettings):
     margin: float = 0.05
     """Sensitivity that a model may lack, at equal specificity, and still be not inferior to readers."""
 
+    single_readers: bool = False
+    """Measure every reader by herself too; the page then tells who finds what."""
+
     def bootstrap(self) -> BootstrapSettings:
         """The part of them that concerns the bootstrap."""
         return BootstrapSettings(self.resamples, self.seed)
