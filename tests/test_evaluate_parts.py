@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from scipy.special import expit, logit
 
+from mim.evaluate.delong import delong
 from mim.evaluate.figures import ALL, Figure
 from mim.evaluate.measured import AT_CUT_OF_ALL, measure
 from mim.evaluate.sample import Sample
@@ -117,12 +118,29 @@ def test_no_difference_is_seldom_called_one() -> None:
     assert called <= 2
 
 
-def test_heterogeneity_is_cochrans_q() -> None:
-    # Two figures: Q is the squared difference over the sum of variances, and chi-squared on 1.
-    spread, p_value = heterogeneity(np.array([0.8, 0.7]), np.array([0.0016, 0.0009]))
+def test_heterogeneity_is_cochrans_q_with_one_spread() -> None:
+    # Equal counts: the spread is the mean variance, Q the squared difference over its double.
+    counts = np.array([50, 50])
+    spread, p_value = heterogeneity(np.array([0.8, 0.7]), np.array([0.0016, 0.0009]), counts)
     assert spread == pytest.approx(0.01 / 0.0025)
     assert p_value == pytest.approx(0.0455, abs=1e-4)
-    assert np.isnan(heterogeneity(np.array([0.8, 0.7]), np.array([0.1, np.nan]))[1])
+    unknown = np.array([0.1, np.nan])
+    assert np.isnan(heterogeneity(np.array([0.8, 0.7]), unknown, counts)[1])
+    assert np.isnan(heterogeneity(np.array([1.0, 1.0]), np.zeros(2), counts)[1])
+
+
+@pytest.mark.parametrize("cancers", [(100, 5, 5, 5), (60, 20, 10, 5, 3, 2)])
+def test_levels_with_few_cancers_are_seldom_called_different(cancers: tuple[int, ...]) -> None:
+    generator = np.random.default_rng(13)
+    called = 0
+    for _ in range(150):
+        areas = []
+        for count in cancers:
+            score = np.append(generator.normal(1.8, 1, count), generator.normal(0, 1, 200))
+            found = delong(score[None], np.arange(len(score)) < count, np.arange(len(score)))
+            areas.append((found.aucs[0], found.covariance[0, 0]))
+        called += heterogeneity(*np.array(areas).T, np.array(cancers))[1] < 0.05
+    assert called <= 0.1 * 150
 
 
 def test_without_parts_there_is_no_section() -> None:

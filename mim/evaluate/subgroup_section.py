@@ -1,20 +1,20 @@
 """The report on subgroups: whether a model is as good for every maker, age, density, cancer."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
+import numpy.typing as npt
 from markupsafe import Markup
 from scipy.stats import chi2, chi2_contingency
 
 from mim.evaluate.bootstrap import Estimate, Floats
 from mim.evaluate.delong import delong
 from mim.evaluate.detection import Detection
+from mim.evaluate.differences import corrected, p_words
 from mim.evaluate.figures import ALL, ANY_CANCER, MAKER, STORED_THRESHOLD, Figure
 from mim.evaluate.forest import ForestGroup, ForestRow, forest_svg
 from mim.evaluate.measured import AT_CUT_OF_ALL, RATE_OF_PARTS, Measured, Part
-from mim.evaluate.multiplicity import holm
 from mim.evaluate.sections import Cell, Section, Table
 from mim.vocab import Outcome, Task, maker_name
 
@@ -35,15 +35,15 @@ def subgroup_section(measured: Measured, figures: Sequence[Figure]) -> Section |
     if not measured.parts:
         return None
     models = measured.sample.models[:MOST_MODELS]
-    tests = _corrected([*_tests(measured, models)])
+    tests = corrected([*_tests(measured, models)])
     return Section(
         Task.CANCER,
         "Subgroups",
         words=(
             "Every interval is for itself: of twenty parts that are alike, one is expected to leave "
             "the whole's figure out by chance. So each kind of part has one test of whether its "
-            f"levels differ at all, and the p-values of these {len(tests)} tests are corrected for "
-            "looking so often (Holm). Few cancers in a part hide differences: no difference found "
+            f"levels differ at all, and the p-values of the {_done(tests)} tests that could be done are "
+            "corrected for looking so often (Holm). Few cancers in a part hide differences: no difference found "
             "is not the same as none.",
             f"Parts are compared at one threshold, which selects {RATE_OF_PARTS:.1%} of all exams. "
             "Where cancers are told apart by type or size, exams without a cancer are the same in "
@@ -65,18 +65,34 @@ def subgroup_section(measured: Measured, figures: Sequence[Figure]) -> Section |
     )
 
 
-def heterogeneity(aucs: Floats, variances: Floats) -> tuple[float, float]:
-    """Cochran's Q of independent figures ``[level]`` and its p-value (1954, doi 10.2307/3001666).
+def heterogeneity(
+    aucs: Floats, variances: Floats, cancers: npt.NDArray[np.int64]
+) -> tuple[float, float]:
+    """Cochran's Q of independent AUCs ``[level]`` and its p-value (1954, doi 10.2307/3001666).
 
-    NaN with fewer than two levels of known variance.
+    A level's own variance is not its weight: of few cancers it is now and then far too small, and
+    such a level then outweighs all. So one spread is estimated from all levels, each by its number
+    of cancers, and a level weighs by that number. Of 800 made-up samples without a difference, the
+    test called one in 3 to 6 %, with 200 cancers in one level and 5 in each of three, or 2 to 100 in
+    six; with each level's own variance in 45 to 65 % (p 0.05).
+
+    Args:
+        aucs: of each level; NaN where there is none.
+        variances: of them.
+        cancers: behind them.
+
+    NaN with fewer than two levels whose AUC is known.
     """
-    known = variances > 0
+    known = ~np.isnan(aucs) & ~np.isnan(variances)
     if known.sum() < 2:
         return float("nan"), float("nan")
-    weights = 1 / variances[known]
-    mean = np.average(aucs[known], weights=weights)
-    spread = float(weights @ (aucs[known] - mean) ** 2)
-    return spread, float(chi2.sf(spread, known.sum() - 1))
+    counts = cancers[known].astype(np.float64)
+    spread = np.average(variances[known] * counts, weights=counts)
+    if not spread > 0:
+        return float("nan"), float("nan")
+    mean = np.average(aucs[known], weights=counts)
+    found = float(counts @ (aucs[known] - mean) ** 2 / spread)
+    return found, float(chi2.sf(found, known.sum() - 1))
 
 
 def _tests(measured: Measured, models: Sequence[str]) -> Iterator[Figure]:
@@ -94,13 +110,14 @@ def _tests(measured: Measured, models: Sequence[str]) -> Iterator[Figure]:
 
 
 def _auc_test(kind: str, model: str, found: Sequence[Detection]) -> Figure:
-    pairs = []
+    levels = []
     for detection in found:
         rows = detection.rows.where(detection.rows.known)
         area = delong(rows.score[None], rows.cancer, rows.woman)
-        pairs.append((area.aucs[0], area.covariance[0, 0]))
-    aucs, variances = np.array(pairs).T
-    return _test("auc_heterogeneity", kind, model, found, *heterogeneity(aucs, variances))
+        levels.append((area.aucs[0], area.covariance[0, 0], rows.cancer.sum()))
+    aucs, variances, cancers = np.array(levels).T
+    spread = heterogeneity(aucs, variances, cancers.astype(np.int64))
+    return _test("auc_heterogeneity", kind, model, found, *spread)
 
 
 def _sensitivity_test(kind: str, model: str, found: Sequence[Detection]) -> Figure:
@@ -142,15 +159,6 @@ def _test(
     )
 
 
-def _corrected(tests: list[Figure]) -> list[Figure]:
-    """The tests with p-values corrected for all of them."""
-    p_values = np.array([np.nan if t.p_value is None else t.p_value for t in tests])
-    return [
-        replace(test, p_adjusted=None if np.isnan(p) else float(p))
-        for test, p in zip(tests, holm(p_values), strict=True)
-    ]
-
-
 def _differences(tests: Sequence[Figure]) -> str:
     """Which kinds of part differ after correction."""
     found = dict.fromkeys(
@@ -158,10 +166,16 @@ def _differences(tests: Sequence[Figure]) -> str:
         for test in tests
         if test.p_adjusted is not None and test.p_adjusted < 0.05
     )
-    looked_at = f"Of {len(tests)} questions whether subgroups differ"
+    if not (done := _done(tests)):
+        return "Whether subgroups differ cannot be said: there are too few cancers in them."
+    looked_at = f"Of {done} questions whether subgroups differ"
     if not found:
         return f"{looked_at}, none has an answer beyond chance; few cancers hide differences."
     return f"{looked_at}, these are answered with yes: {', '.join(found)}."
+
+
+def _done(tests: Sequence[Figure]) -> int:
+    return sum(test.p_value is not None for test in tests)
 
 
 def _kinds(measured: Measured) -> list[str]:
@@ -176,20 +190,16 @@ def _test_table(tests: Sequence[Figure], several: bool) -> Table:
             (
                 f"{test.subgroup.capitalize()}, {what}" + f", {test.model}" * several,
                 "-" if test.estimate.value is None else f"{test.estimate.value:.2f}",
-                "-" if test.p_value is None else _p(test.p_value),
-                "-" if test.p_adjusted is None else _p(test.p_adjusted),
+                p_words(test.p_value),
+                p_words(test.p_adjusted),
             )
         )
     return Table(
-        "Do the levels differ? AUC by Cochran's Q of DeLong's variances, sensitivity at the one "
-        "threshold by chi-squared.",
+        "Do the levels differ? AUC by Cochran's Q, with one spread for all levels from DeLong's variances; "
+        "sensitivity at the one threshold by chi-squared.",
         ("Parts", "Statistic", "p", "p, corrected"),
         rows,
     )
-
-
-def _p(value: float) -> str:
-    return "below 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _part_table(figures: Sequence[Figure], kind: str, model: str, several: bool) -> Table:
