@@ -87,6 +87,9 @@ def test_calls_of_a_programme_written_by_hand() -> None:
 def test_a_rate_is_of_the_exams_with_that_call() -> None:
     [first, *_] = reader_calls(sample(EXAMS, READINGS))
     assert first.rate == 3 / 4
+    assert first.rate_of(np.ones(6)) == first.rate
+    # Its calls are no, yes, yes, yes, unknown, unknown.
+    assert first.rate_of(np.array([5.0, 1, 2, 2, 9, 9])) == 5 / 10
 
 
 def test_double_readings_are_those_of_two_readers() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from mim.evaluate.bootstrap import Bools
+from mim.evaluate.bootstrap import Bools, Floats
 from mim.evaluate.ranked import Ints
 from mim.evaluate.sample import Sample
 
@@ -40,6 +40,14 @@ class Calls:
     def rate(self) -> float:
         """Share of the exams with that call which are called positive."""
         return float(self.positive.sum() / self.known.sum())
+
+    def rate_of(self, weights: Floats) -> float:
+        """The same share where each exam counts so much; the rate where all count alike.
+
+        Args:
+            weights: ``[exam]``, such as how often the programme sees one like it.
+        """
+        return float(weights[self.positive].sum() / weights[self.known].sum())
 
 
 @dataclass(frozen=True)
