@@ -44,18 +44,14 @@ class DeLong:
 
 @dataclass(frozen=True)
 class AucDifference:
-    """The difference of two AUCs on the same rows, its interval and test.
+    """Interval and test of the difference of two AUCs on the same rows.
 
     Attributes:
-        difference: of one less the other, -1 to 1; NaN where one is.
         closed: 95 % interval, missing where the variance is unknown or zero.
-        z: the difference over its standard error, missing as ``closed`` is.
         p_value: two-sided, missing as ``closed`` is.
     """
 
-    difference: float
     closed: ClosedForm | None
-    z: float | None
     p_value: float | None
 
 
@@ -121,12 +117,11 @@ def auc_difference(found: DeLong, one: int, other: int) -> AucDifference:
     alone = found.covariance[one, one] + found.covariance[other, other]
     variance = float(alone - 2 * found.covariance[one, other])
     if not variance > ZERO * alone:
-        return AucDifference(difference, None, None, None)
+        return AucDifference(None, None)
     error = float(np.sqrt(variance))
     low, high = difference - _QUANTILE * error, difference + _QUANTILE * error
-    z = difference / error
     closed = ClosedForm(max(low, -1.0), min(high, 1.0), NORMAL)
-    return AucDifference(difference, closed, z, float(2 * norm.sf(abs(z))))
+    return AucDifference(closed, float(2 * norm.sf(abs(difference) / error)))
 
 
 def _placements(scores: Floats, cancer: Bools) -> tuple[Floats, Floats]:

@@ -1,7 +1,6 @@
 """P-values corrected for looking many times."""
 
 import numpy as np
-from scipy.stats import false_discovery_control
 
 from mim.evaluate.bootstrap import Floats
 
@@ -17,17 +16,4 @@ def holm(p_values: Floats) -> Floats:
     order = known[np.argsort(p_values[known], kind="stable")]
     left = np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(left * p_values[order]), 1.0)
-    return adjusted
-
-
-def benjamini_hochberg(p_values: Floats) -> Floats:
-    """P-values ``[test]`` by Benjamini and Hochberg (1995, doi 10.1111/j.2517-6161.1995.tb02031.x).
-
-    Of those at most 0.05, 5 % or less are false on average, where the tests are independent or
-    lean the same way. NaN stays NaN and counts as no test.
-    """
-    adjusted = np.full(len(p_values), np.nan)
-    known = ~np.isnan(p_values)
-    if known.any():
-        adjusted[known] = false_discovery_control(p_values[known], method="bh")
     return adjusted
