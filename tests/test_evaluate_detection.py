@@ -120,6 +120,17 @@ def test_neighbours_may_share_a_group_and_no_figure_of_cancers_feels_it(
     np.testing.assert_allclose(joined[1], alone[1], atol=1e-12)
 
 
+def test_joined_groups_are_small_in_rows_where_scores_are_rounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    generator = np.random.default_rng(9)
+    score = np.round(generator.beta(1, 300, size=20_000), 4)
+    monkeypatch.setattr(ranking_module, "MOST_GROUPS", 100)
+    ranking = Ranking(score, np.zeros(20_000, np.int64), np.arange(20_000))
+    sizes = np.diff(ranking.once().upto[:, :, 0].sum(axis=0))
+    assert sizes.max() < 200 + np.unique(score, return_counts=True)[1].max()
+
+
 def test_auc_leaves_unknown_labels_out() -> None:
     outcome = [NEGATIVE, IC, str(Outcome.UNKNOWN), SDC]
     figures = measured(exams(np.array([0.3, 0.2, 0.99, 0.9]), outcome)).figures()
@@ -207,22 +218,22 @@ def test_two_models_of_the_same_women_share_the_draws() -> None:
     np.testing.assert_array_equal(a.replicates.drawn, b.replicates.drawn)
 
 
-def test_enriched_exams_give_the_programmes_figures() -> None:
-    """A programme of known figures, and a sample of it that holds each cancer and few others."""
+@pytest.mark.parametrize("unknown", [0.0, 0.5])
+def test_enriched_exams_give_the_programmes_figures(unknown: float) -> None:
+    """A programme of known figures, and a sample of it with each cancer, few others, half untold."""
     generator = np.random.default_rng(6)
-    outcome = generator.choice([NEGATIVE, SDC, IC], 60_000, p=[0.97, 0.02, 0.01])
+    outcome = generator.choice([NEGATIVE, SDC, IC], 60_000, p=[0.97, 0.02, 0.01]).astype(object)
     score = generator.normal(size=60_000) + 2 * (outcome == SDC) + 0.7 * (outcome == IC)
     kept = (outcome != NEGATIVE) | (generator.random(60_000) < 0.1)
     rates = PrevalenceSettings(*(1000 * (outcome == kind).mean() for kind in (SDC, IC)))
     whole = measured(exams(score, outcome.tolist())).figures()
-    sample = exams(score[kept], outcome[kept].tolist())
-    weighed = measured(sample, shares=programme_shares(sample, rates)).figures()
+    untold = (outcome == NEGATIVE) & (generator.random(60_000) < unknown)
+    told = np.where(untold, str(Outcome.UNKNOWN), outcome)
+    sample = exams(score[kept], told[kept].tolist())
+    weighed = measured(sample, weighing=programme_shares(sample, rates)).figures()
     plain = measured(sample).figures()
-    for name, near in (
-        ("sensitivity", 0.02),
-        ("cancers_per_1000_selected", 30),
-        ("specificity", 0.01),
-    ):
+    nearness = {"sensitivity": 0.02, "cancers_per_1000_selected": 30, "specificity": 0.01}
+    for name, near in nearness.items():
         for mine, truth, naive in zip(
             *(pick(some, name=name) for some in (weighed, whole, plain)), strict=True
         ):
@@ -232,6 +243,23 @@ def test_enriched_exams_give_the_programmes_figures() -> None:
     [area] = pick(weighed, name="average_precision", outcome=ANY_CANCER)
     [truth] = pick(whole, name="average_precision", outcome=ANY_CANCER)
     assert area.estimate.low < truth.estimate.value < area.estimate.high
+
+
+def test_parts_of_enriched_exams_add_up_to_the_programme() -> None:
+    generator = np.random.default_rng(8)
+    outcome = generator.choice([NEGATIVE, SDC, IC], 4000, p=[0.7, 0.2, 0.1])
+    table = exams(generator.normal(size=4000) + (outcome == SDC), outcome.tolist())
+    whole = measured(table, weighing=programme_shares(table, PrevalenceSettings(6.1, 1.7)))
+    cut = whole.cut(0.088)
+    share = {}
+    for half in (0, 1):
+        part = table.where(np.arange(4000) % 2 == half)
+        fixed = Selection(STORED_THRESHOLD, 0.088, cut)
+        [found] = pick(
+            measured(part, [fixed], weighing=whole.factors()).figures(), name="share_selected"
+        )
+        share[half] = found.estimate.value
+    assert np.mean([*share.values()]) == pytest.approx(0.088, abs=0.004)
 
 
 def test_a_prevalence_without_its_kind_of_cancer_is_refused() -> None:

@@ -202,7 +202,7 @@ def _precision_recall(measured: Measured) -> Markup:
     """By exam, for any cancer; at the programme's prevalence where that is given."""
     lines = []
     for series, (model, detection) in enumerate(measured.exams.items()):
-        once = detection.ranking.ranked(np.ones((1, detection.ranking.women), np.uint8))
+        once = detection.ranking.once()
         recall, precision = once.precision_recall(range(UNKNOWN + 1, detection.ranking.kinds))
         lines.append(Line(model, recall[:, 0], precision[:, 0], series))
     return lines_svg(

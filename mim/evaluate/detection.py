@@ -26,7 +26,7 @@ from mim.evaluate.delong import auc_interval, delong
 from mim.evaluate.figures import ALL, ANY_CANCER, ClosedForm, Figure
 from mim.evaluate.prevalence import kind_factors
 from mim.evaluate.proportions import wilson_by_woman
-from mim.evaluate.ranked import HEALTHY, UNKNOWN, Ints, Ranked, Ranking
+from mim.evaluate.ranked import HEALTHY, UNKNOWN, Factors, Ints, Ranked, Ranking, Shares
 from mim.evaluate.scored import Scored
 from mim.evaluate.settings import BootstrapSettings, PrevalenceSettings
 from mim.vocab import CANCERS, Outcome, Task
@@ -36,9 +36,6 @@ LEAST_SPECIFICITY = 0.9
 
 KIND = {str(outcome): UNKNOWN + 1 + place for place, outcome in enumerate(CANCERS)}
 """Number of each kind of cancer in a ranking."""
-
-Shares = Mapping[tuple[int, ...], float]
-"""How often rows of some kinds come among all of the programme's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +52,6 @@ class Selection:
     rule: str
     rate: float
     threshold: float | Floats | None = None
-
-    def selects(self, score: Floats) -> Bools:
-        """The rows ``[row]`` that a threshold selects."""
-        assert self.threshold is not None
-        found: Bools = score >= self.threshold
-        return found
 
 
 class Quantity(NamedTuple):
@@ -169,15 +160,27 @@ class Detection:
 
     def selected(self, selection: Selection) -> Bools:
         """The rows ``[row]`` that a rule selects."""
-        if selection.threshold is not None:
-            return selection.selects(self.rows.score)
-        found: Bools = self.rows.score >= self.cut(selection.rate)
-        return found
+        if selection not in self._selected:
+            cut = self.cut(selection.rate) if selection.threshold is None else selection.threshold
+            self._selected[selection] = self.rows.score >= cut
+        return self._selected[selection]
+
+    @cached_property
+    def _selected(self) -> dict[Selection, Bools]:
+        return {}
+
+    @cached_property
+    def _once(self) -> Ranked:
+        return self.ranking.once()
 
     def cut(self, rate: float) -> float:
         """The score from which the highest-scored share of these rows is selected."""
-        once = self.ranking.ranked(np.ones((1, self.ranking.women), np.uint8))
-        return self.ranking.threshold(int(once.within([rate])[0, 0]))
+        return self.ranking.threshold(int(self._once.within([rate])[0, 0]))
+
+    def factors(self) -> Factors:
+        """How much these rows count, for parts of them."""
+        weighing = self._once.weighing
+        return Factors(weighing.kinds[:, 0], weighing.healthy[0])
 
 
 def detect(
@@ -185,7 +188,7 @@ def detect(
     model: str,
     selections: Sequence[Selection],
     settings: BootstrapSettings,
-    shares: Shares | None = None,
+    weighing: Shares | Factors | None = None,
 ) -> Detection:
     """Measure one model on some rows.
 
@@ -198,12 +201,13 @@ def detect(
         model: its name.
         selections: rules of selection.
         settings: of the bootstrap.
-        shares: the programme's prevalence, where rows are enriched.
+        weighing: what rows stand for, where they are enriched: the programme's shares, or the
+            factors of the sample that the rows are a part of.
     """
     mine, kind = rows.only(model), kinds(rows)
-    ranking = Ranking(mine.score, kind, rows.woman, shares)
+    ranking = Ranking(mine.score, kind, rows.woman, weighing)
     fixed = [
-        Ranking(s.selects(mine.score).astype(np.float64), kind, rows.woman, shares)
+        Ranking((mine.score >= s.threshold).astype(np.float64), kind, rows.woman, weighing)
         for s in selections
         if s.threshold is not None
     ]
@@ -224,7 +228,7 @@ def detect(
     drawn = np.concatenate([*over_blocks(block, ranking.women, **asdict(settings))])
     replicates = Replicates(block(once)[0], drawn)
     quantities = tuple(_quantities(cancers, selections))
-    return Detection(model, mine, quantities, replicates, ranking, shares is not None)
+    return Detection(model, mine, quantities, replicates, ranking, weighing is not None)
 
 
 def programme_shares(rows: Scored, prevalence: PrevalenceSettings) -> Shares | None:
@@ -298,7 +302,7 @@ def _at(ranked: Ranked, counts: Floats, cancers: Sequence[Sequence[int]]) -> lis
     selected = counts * ranked.factors
     all_rows = ranked.totals * ranked.factors
     with np.errstate(invalid="ignore", divide="ignore"):
-        known = selected[HEALTHY] + selected[UNKNOWN + 1 :].sum(axis=0)
+        known = counts[HEALTHY] * ranked.weighing.healthy + selected[UNKNOWN + 1 :].sum(axis=0)
         return [
             selected.sum(axis=0) / all_rows.sum(axis=0),
             1 - selected[HEALTHY] / all_rows[HEALTHY],
@@ -319,7 +323,7 @@ def _bases(detection: Detection) -> Callable[[Quantity], Base]:
 
     def base(quantity: Quantity) -> Base:
         if quantity.name == "specificity":
-            return base_of(rows.woman[rows.known], detection.healthy[rows.known])
+            return base_of(rows.woman[detection.healthy], None)
         if quantity.selection is None or quantity.name == "sensitivity":
             return looked_for(quantity.outcome)
         selected = detection.selected(quantity.selection)

@@ -24,6 +24,8 @@ RATE_OF_PARTS = 0.088
 """The rate of that threshold: the programme's consensus (Larsen 2022)."""
 
 
+SCORE_RULE = "score {} or more of {}"
+
 MOST_COARSE, SCORES_SHOWN = 20, 5
 """Different scores up to which they are coarse, and how many of the highest are selected by."""
 
@@ -92,7 +94,7 @@ def measure(
     exams = {}
     for model in sample.models:
         stored = stored_selections(scales[model], sample.exams) if model in scales else []
-        rules = [*own, *by_score(sample.exams.scores[model]), *stored]
+        rules = [*own, *by_score(sample.exams, model), *stored]
         exams[model] = detect(sample.exams, model, rules, settings.bootstrap(), shares)
     breasts = {}
     if sample.breasts is not None:
@@ -108,15 +110,20 @@ def measure(
     )
 
 
-def by_score(score: Floats) -> list[Selection]:
-    """Rules "10 or more" and the next ones, of scores too coarse to select any share, as 1 to 10."""
-    values = np.unique(score)[::-1]
-    if len(values) > MOST_COARSE:
-        return []
-    return [
-        Selection(f"score {value:g} or more", float((score >= value).mean()), float(value))
-        for value in values[:SCORES_SHOWN]
-    ]
+def by_score(exams: Scored, model: str) -> list[Selection]:
+    """Rules "score 10 or more" of models whose scores are too coarse to select any share, as 1 to 10.
+
+    Such a model has the score for its threshold; the others select the same share of the exams, so
+    that all can be compared where it can stand.
+    """
+    found = []
+    for coarse, score in exams.scores.items():
+        values = np.unique(score)[::-1]
+        for value in values[:SCORES_SHOWN] if len(values) <= MOST_COARSE else ():
+            rate = float((score >= value).mean())
+            rule = SCORE_RULE.format(f"{value:g}", coarse)
+            found.append(Selection(rule, rate, float(value) if coarse == model else None))
+    return found
 
 
 def stored_selections(scale: ScoreScale, exams: Scored) -> list[Selection]:
@@ -150,7 +157,9 @@ def _parts(
                 selections = [
                     replace(cut, threshold=cut.threshold[part.rows]) for cut in cuts.get(model, ())
                 ]
-                detections[model] = detect(some, model, selections, settings.bootstrap())
+                # With the factors of all exams, so that parts of the programme add up to it.
+                weighing = whole[model].factors() if whole and settings.prevalence.given else None
+                detections[model] = detect(some, model, selections, settings.bootstrap(), weighing)
             found.append(Part(part, detections))
     return found
 

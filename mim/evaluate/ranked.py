@@ -6,11 +6,12 @@ at a selection rate or a threshold) is a function of these counts, so none sorts
 
 Where there are very many different scores, neighbouring ones of rows without a cancer share a group.
 No area and no sensitivity feels it: a score that a cancer has is always a group of its own. The
-share selected is exact to one such group, 1 in 16,384 rows.
+share selected is exact to one such group: 1 in 16,384 of the rows, and those of one score.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,19 +32,37 @@ HEALTHY, UNKNOWN = 0, 1
 """The first two kinds: rows known to have no cancer, and rows of which that is not known."""
 
 
+Shares = Mapping[tuple[int, ...], float]
+"""How often rows of some kinds, together, come among all of a programme's."""
+
+
+class Factors(NamedTuple):
+    """How much rows count so that they stand for a programme's."""
+
+    kinds: Floats
+    """``[kind]`` or ``[kind, resample]``, of a row among all rows."""
+    healthy: Floats
+    """``[...]``, of a row without a cancer among those alone of which that is known."""
+
+
 @dataclass(frozen=True)
 class Ranked:
     """Rows counted from the highest score down, in each of some resamples.
 
     Attributes:
         upto: ``[kind, 1 + group, resample]``, rows in the first groups; none of them first.
-        factors: ``[kind, resample]``, how much a row of a kind counts among all rows.
+        weighing: how much rows count, for each resample.
         with_cancer: the groups that hold a cancer.
     """
 
     upto: Counts
-    factors: Floats
+    weighing: Factors
     with_cancer: Ints
+
+    @property
+    def factors(self) -> Floats:
+        """``[kind, resample]``, how much a row of a kind counts among all rows."""
+        return self.weighing.kinds
 
     @property
     def totals(self) -> Floats:
@@ -106,7 +125,7 @@ class Ranked:
         """
         cancers, _, not_below = self._cancers(kinds)
         found = np.cumsum(cancers, axis=0)
-        others = not_below * self.totals[HEALTHY] * self.factors[HEALTHY]
+        others = not_below * self.totals[HEALTHY] * self.weighing.healthy
         return _share(found, cancers.sum(axis=0)), _share(found, found + others)
 
     def _cancers(self, kinds: Sequence[int]) -> tuple[Floats, Floats, Floats]:
@@ -126,7 +145,8 @@ class Ranking:
         scores: ``[row]``, higher is more suspicious.
         kind: ``[row]``, ``HEALTHY``, ``UNKNOWN``, or from 2 on the kind of cancer.
         woman: ``[row]``, a number for each woman.
-        shares: how often rows of some kinds, together, come among all; missing: as often as here.
+        weighing: what rows stand for: shares that hold in every resample, or factors that are given;
+            missing: themselves.
     """
 
     def __init__(
@@ -134,12 +154,12 @@ class Ranking:
         scores: Floats,
         kind: Ints,
         woman: Ints,
-        shares: Mapping[tuple[int, ...], float] | None = None,
+        weighing: Shares | Factors | None = None,
     ) -> None:
         self.kinds = max(int(kind.max(initial=0)) + 1, UNKNOWN + 2)
-        self._shares = shares
-        values, place = np.unique(-scores, return_inverse=True)
-        starts = _group_starts(values, place[kind > UNKNOWN])
+        self._weighing = weighing
+        values, place, rows = np.unique(-scores, return_inverse=True, return_counts=True)
+        starts = _group_starts(rows, place[kind > UNKNOWN])
         self.groups = len(starts)
         self._highest, self._lowest = (
             -values[starts],
@@ -175,24 +195,42 @@ class Ranking:
         counts = counts.reshape(self.kinds, self.groups, len(times))
         upto = np.zeros((self.kinds, self.groups + 1, len(times)), np.float32)
         np.cumsum(counts, axis=1, out=upto[:, 1:])
-        factors = self._factors(upto[:, -1].astype(np.float64))
-        return Ranked(upto, factors, self._with_cancer)
+        weighing = self._factors(upto[:, -1].astype(np.float64))
+        return Ranked(upto, weighing, self._with_cancer)
 
-    def _factors(self, totals: Floats) -> Floats:
-        factors = np.ones(totals.shape)
-        for kinds, share in (self._shares or {}).items():
-            theirs = [kind for kind in kinds if kind < self.kinds]
-            factors[theirs] = share * totals.sum(axis=0) * _share(1.0, totals[theirs].sum(axis=0))
-        return np.nan_to_num(factors)
+    def once(self) -> Ranked:
+        """The rows as they are."""
+        return self.ranked(np.ones((1, self.women), np.uint8))
+
+    def _factors(self, totals: Floats) -> Factors:
+        """For rows ``[kind, resample]``."""
+        kinds, healthy = np.ones(totals.shape), np.ones(totals.shape[1])
+        if isinstance(self._weighing, Factors):
+            kinds *= self._weighing.kinds[: len(kinds)].reshape(-1, 1)
+            return Factors(kinds, healthy * self._weighing.healthy)
+        for some, share in (self._weighing or {}).items():
+            theirs = [kind for kind in some if kind < self.kinds]
+            wanted = share * totals.sum(axis=0)
+            kinds[theirs] = wanted * _share(1.0, totals[theirs].sum(axis=0))
+            if HEALTHY in some:
+                healthy = wanted * _share(1.0, totals[HEALTHY])
+        return Factors(np.nan_to_num(kinds), np.nan_to_num(healthy))
 
 
-def _group_starts(values: Floats, cancers: Ints) -> Ints:
-    """Places of the different (negated) scores at which a group starts."""
-    if len(values) <= MOST_GROUPS:
-        return np.arange(len(values))
-    every = np.arange(0, len(values), -(-len(values) // MOST_GROUPS))
+def _group_starts(rows: Ints, cancers: Ints) -> Ints:
+    """Places of the different scores, highest first, at which a group starts.
+
+    Args:
+        rows: ``[score]``, how many have it.
+        cancers: places of the scores that a cancer has.
+    """
+    if len(rows) <= MOST_GROUPS:
+        return np.arange(len(rows))
+    before = np.cumsum(rows) - rows
+    part = before // -(-rows.sum() // MOST_GROUPS)
+    every = np.flatnonzero(np.diff(part, prepend=-1))
     starts = np.unique(np.concatenate([cancers, cancers + 1, every]))
-    return np.asarray(starts[starts < len(values)], np.int64)
+    return np.asarray(starts[starts < len(rows)], np.int64)
 
 
 def _numbered(woman: Ints) -> tuple[int, Ints]:

@@ -25,7 +25,7 @@ from mim.evaluate.bootstrap import (
     estimate,
     over_blocks,
 )
-from mim.evaluate.detection import KIND, Shares, kinds, programme_shares
+from mim.evaluate.detection import KIND, kinds, programme_shares
 from mim.evaluate.differences import less, paired_calls
 from mim.evaluate.figures import ALL, ANY_CANCER, ClosedForm, Figure
 from mim.evaluate.measured import Measured
@@ -36,7 +36,7 @@ from mim.evaluate.paired import (
     paired_sensitivity,
 )
 from mim.evaluate.proportions import wilson_by_woman
-from mim.evaluate.ranked import HEALTHY, UNKNOWN, Ints, Ranked, Ranking
+from mim.evaluate.ranked import HEALTHY, UNKNOWN, Ints, Ranked, Ranking, Shares
 from mim.evaluate.readers import Calls
 from mim.evaluate.settings import EvaluateSettings
 from mim.vocab import Task
@@ -305,7 +305,7 @@ class _One:
         p_value = None
         if self.rows.shares is None and len(np.unique(woman[sick])) == sick.sum():
             pairs = paired_sensitivity(self.points[model].selected, self.positive, sick)
-            p_value = non_inferiority(pairs, margin).p_value
+            p_value = non_inferiority(pairs, margin)
         return Verdict(model, self.name, margin, found, shown, p_value)
 
     def _closed(self, quantity: Quantity) -> ClosedForm | None:

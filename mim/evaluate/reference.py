@@ -11,7 +11,7 @@ from mim.schemas.reference import GIVEN_READINGS, GIVEN_SCORES, REFERENCE
 from mim.schemas.table import Schema, TableError, read_table
 from mim.tables.given import ROW, read_given
 from mim.vocab import CANCERS as CANCER_OUTCOMES
-from mim.vocab import NO_CANCER, Maker, Outcome
+from mim.vocab import DAYS_PER_YEAR, NO_CANCER, Maker, Outcome
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,9 @@ class Reference:
 def read_reference(path: Path, readings: Path | None) -> Reference:
     """Read a cohort's folder, or a table of ``REFERENCE`` in CSV or Parquet.
 
+    A cohort's exams that are younger than the screening interval when its registry ends count as
+    censored, those with a cancer among them.
+
     Args:
         path: the folder or the file.
         readings: table of ``GIVEN_READINGS``; missing: the cohort's own, if any.
@@ -43,8 +46,9 @@ def read_reference(path: Path, readings: Path | None) -> Reference:
         InputError: a table is missing or breaks its schema.
     """
     if path.is_dir():
-        note = str(read_about(path)["note"])
-        found, notices = _of_cohort(path), list[str]()
+        about = read_about(path)
+        note = str(about["note"])
+        found, notices = _of_cohort(path, about["settings"]["outcomes"]["interval_days"])
     else:
         note = ""
         found, notices = read_checked(path, REFERENCE, GIVEN_SCORES)
@@ -76,8 +80,8 @@ def _readings(path: Path, readings: Path | None) -> tuple[pl.DataFrame, list[str
     return _frame(GIVEN_READINGS.from_rows([])), []
 
 
-def _of_cohort(folder: Path) -> pl.DataFrame:
-    """The exams of a cohort, a row for each breast."""
+def _of_cohort(folder: Path, interval_days: int) -> tuple[pl.DataFrame, list[str]]:
+    """The exams of a cohort, a row for each breast; and a notice on those too young to count."""
     exams = _frame(read_table(folder / "exams.parquet", EXAMS))
     sides = [
         exams.with_columns(
@@ -96,8 +100,42 @@ def _of_cohort(folder: Path) -> pl.DataFrame:
         path = folder / f"{name}.parquet"
         rows = _frame(read_table(path, schema) if path.is_file() else schema.from_rows([]))
         found = found.join(rows, on=key, how="left", maintain_order="left")
+    found = found.with_columns(young=_young(found, interval_days))
     types = _frame(REFERENCE.from_rows([])).schema
-    return found.select(pl.col(name).cast(kind) for name, kind in types.items())
+    counted = found.with_columns(
+        cancer=pl.when(~pl.col("young")).then("cancer"),
+        outcome=pl.when("young").then(pl.lit(str(Outcome.CENSORED))).otherwise("outcome"),
+    )
+    told = found.filter("young", pl.col("cancer").is_not_null())
+    return counted.select(pl.col(name).cast(kind) for name, kind in types.items()), _notice(told)
+
+
+def _young(rows: pl.DataFrame, interval_days: int) -> pl.Expr:
+    """Whether an exam is younger than the screening interval when the registry ends.
+
+    Of such exams cancers found by screening are known already, others and their absence not yet:
+    those known would hold too many cancers. The registry ends with the latest follow-up.
+    """
+    day = pl.col("exam_date")
+    followed = pl.duration(
+        days=(
+            pl.max_horizontal("left_years_followed", "right_years_followed") * DAYS_PER_YEAR
+        ).round()
+    )
+    end = rows.select((day + followed).max()).item()
+    if end is None:
+        return pl.lit(False)
+    return (day + pl.duration(days=interval_days) > pl.lit(end)).fill_null(False)
+
+
+def _notice(young: pl.DataFrame) -> list[str]:
+    if young.is_empty():
+        return []
+    exams, sick = young["exam"].n_unique(), young.filter("cancer")["exam"].n_unique()
+    return [
+        f"{exams:,} exams of the cohort, {sick:,} with a cancer, are younger than the screening "
+        "interval when the registry ends: not all of their cancers can be known, so none is counted"
+    ]
 
 
 def _settled(path: Path, rows: pl.DataFrame) -> pl.DataFrame:
@@ -107,9 +145,10 @@ def _settled(path: Path, rows: pl.DataFrame) -> pl.DataFrame:
             f"{path}: neither column 'outcome' nor 'cancer' says what became of an exam; add one"
         )
     sick, healthy = (_words(CANCER_OUTCOMES), _words(NO_CANCER))
+    never = [*healthy, *_words((Outcome.LATER, Outcome.CENSORED))]
     contradicted = rows.filter(
-        (pl.col("cancer") & pl.col("outcome").is_in(healthy))
-        | (~pl.col("cancer") & pl.col("outcome").is_in(sick))
+        (pl.col("cancer") & pl.col("outcome").is_in(never))
+        | (~pl.col("cancer") & pl.col("outcome").is_in([*sick, str(Outcome.CENSORED)]))
     )
     if len(contradicted):
         raise TableError(
@@ -127,9 +166,12 @@ def _settled(path: Path, rows: pl.DataFrame) -> pl.DataFrame:
         .when(~pl.col("cancer"))
         .then(pl.lit(str(Outcome.NEGATIVE)))
     )
+    untold = pl.col("outcome").fill_null(str(Outcome.UNKNOWN)) == str(Outcome.UNKNOWN)
     rows = rows.with_columns(
         cancer=pl.coalesce("cancer", told),
-        outcome=pl.coalesce("outcome", word.otherwise(pl.lit(str(Outcome.UNKNOWN)))),
+        outcome=pl.when(untold)
+        .then(word.otherwise(pl.lit(str(Outcome.UNKNOWN))))
+        .otherwise("outcome"),
         maker=pl.col("maker").fill_null(str(Maker.UNKNOWN)),
     )
     exams = rows.group_by("exam").agg(

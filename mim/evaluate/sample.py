@@ -100,6 +100,8 @@ def take_sample(reference: Reference, models: Sequence[ModelScores], split: Spli
     """
     rows = _of_split(reference.breasts, split)
     notices = [_strangers(model, reference.breasts) for model in models]
+    if lost := _without_split(reference.breasts):
+        notices.append(f"{lost:,} exams are in no split, though others are: left out")
     for model in models:
         rows = _with_scores(rows, model)
     names = [model.model for model in models]
@@ -127,6 +129,12 @@ def _of_split(rows: pl.DataFrame, split: Split) -> pl.DataFrame:
     elif split is not Split.TEST:
         rows = rows.clear()
     return rows.sort("woman", "exam", "breast")
+
+
+def _without_split(rows: pl.DataFrame) -> int:
+    if not rows["split"].count():
+        return 0
+    return rows.filter(pl.col("split").is_null())["exam"].n_unique()
 
 
 def _with_scores(rows: pl.DataFrame, model: ModelScores) -> pl.DataFrame:

@@ -35,7 +35,6 @@ def selection_section(
     measured: Measured, figures: Sequence[Figure], scales: Mapping[str, ScoreScale]
 ) -> Section:
     """Cancers found at selection rates and stored thresholds, by each model."""
-    figures = [f for model in measured.exams.values() for f in model.figures()]
     exams = measured.sample.exams
     cancers, scored = int(exams.cancer.sum()), len(exams.score)
     found = [model for model in measured.exams if model in scales]

@@ -29,6 +29,11 @@ class PrevalenceSettings:
     interval_per_1000: float | None = None
     """Exams with an interval cancer per 1,000 of the programme."""
 
+    @property
+    def given(self) -> bool:
+        """Whether exams are to stand for the programme's."""
+        return self.screen_detected_per_1000 is not None
+
 
 @dataclass
 class RuleOutSettings:
