@@ -18,8 +18,6 @@ from mim.evaluate.bootstrap import Bools, Floats
 from mim.evaluate.figures import ClosedForm
 
 TANGO = "Tango"
-MCNEMAR = "McNemar"
-MCNEMAR_EXACT = "McNemar, exact"
 EXACT_BELOW = 25
 """Discordant rows below which McNemar's test is the exact binomial one."""
 
@@ -54,56 +52,21 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class PairedTest:
-    """A two-sided test of no difference.
-
-    Attributes:
-        p_value: 0 to 1; missing without rows.
-        name: which test.
-    """
-
-    p_value: float | None
-    name: str
-
-
-@dataclass(frozen=True)
-class NonInferiority:
-    """Whether the first call is not inferior to the second.
-
-    Attributes:
-        margin: what the first may lack in the share right, as a share.
-        p_value: one-sided, of a lack of the margin or more; missing without rows.
-        shown: the p-value is below 0.025, or, what is the same, the lower end of Tango's 95 %
-            interval of the difference lies above minus the margin.
-    """
-
-    margin: float
-    p_value: float | None
-    shown: bool
-
-
-@dataclass(frozen=True)
 class EqualPoint:
-    """Where a model is as specific, or as sensitive, as a reader.
+    """Where a model is as specific as a reader.
 
     Attributes:
         threshold: selected is ``score >= threshold``; it lies halfway between the lowest selected
-            score and the next lower one. NaN where there is nothing to be equal in.
+            score and the next lower one. NaN without rows free of cancer.
         selected: ``[row]``, the rows that the model selects.
-        sensitivity: the model's, 0 to 1; NaN without cancers, as the reader's.
-        specificity: the model's, 0 to 1; NaN without other rows, as the reader's.
-        reader_sensitivity: the reader's.
-        reader_specificity: the reader's.
-        surplus: by how much the model is above the reader in what should be equal, since rows with
-            equal scores are never split. 0 without such ties.
+        specificity: the model's, 0 to 1; NaN without rows free of cancer.
+        surplus: by how much that is above the reader's, since rows with equal scores are never
+            split. 0 without such ties.
     """
 
     threshold: float
     selected: Bools
-    sensitivity: float
     specificity: float
-    reader_sensitivity: float
-    reader_specificity: float
     surplus: float
 
 
@@ -123,22 +86,21 @@ def paired_specificity(one: Bools, other: Bools, cancer: Bools) -> Pairs:
     return _pairs(~one[~cancer], ~other[~cancer])
 
 
-def mcnemar(pairs: Pairs) -> PairedTest:
-    """McNemar's test (1947, doi 10.1007/BF02295996).
+def mcnemar(pairs: Pairs) -> float | None:
+    """The p-value, two-sided, of McNemar's test (1947, doi 10.1007/BF02295996); None without rows.
 
     Exact binomial with fewer than 25 discordant rows, else chi-squared without a correction for
     continuity. The exact test is cautious: it may find nothing where Tango's interval leaves 0 out.
     """
     discordant = pairs.only_one + pairs.only_other
-    name = MCNEMAR_EXACT if discordant < EXACT_BELOW else MCNEMAR
     if not pairs.n:
-        return PairedTest(None, name)
+        return None
     if not discordant:
-        return PairedTest(1.0, name)
+        return 1.0
     if discordant < EXACT_BELOW:
-        return PairedTest(float(binomtest(pairs.only_one, discordant).pvalue), name)
+        return float(binomtest(pairs.only_one, discordant).pvalue)
     squared = (pairs.only_one - pairs.only_other) ** 2 / discordant
-    return PairedTest(float(chi2.sf(squared, 1)), name)
+    return float(chi2.sf(squared, 1))
 
 
 def difference_interval(pairs: Pairs) -> ClosedForm | None:
@@ -149,8 +111,11 @@ def difference_interval(pairs: Pairs) -> ClosedForm | None:
     return ClosedForm(_lower(pairs), -_lower(flipped), TANGO)
 
 
-def non_inferiority(pairs: Pairs, margin: float) -> NonInferiority:
-    """Tango's score test that the first lacks less than a margin, one-sided at 2.5 %.
+def non_inferiority(pairs: Pairs, margin: float) -> float | None:
+    """The p-value, one-sided, of a lack of a margin or more by Tango's score test.
+
+    It is below 0.025 just where the lower end of Tango's 95 % interval of the difference lies above
+    minus the margin. None without rows.
 
     Args:
         pairs: such as those of ``paired_sensitivity`` at equal specificity.
@@ -162,10 +127,9 @@ def non_inferiority(pairs: Pairs, margin: float) -> NonInferiority:
     if not 0 < margin < 1:
         raise InputError(f"margin: {margin} is not above 0 and below 1; give a share such as 0.05")
     if not pairs.n:
-        return NonInferiority(margin, None, False)
+        return None
     excess, error = _score(pairs, -margin)
-    p_value = float(norm.sf(excess / error))
-    return NonInferiority(margin, p_value, p_value < 0.025)
+    return float(norm.sf(excess / error))
 
 
 def equal_specificity(scores: Floats, cancer: Bools, positive: Bools) -> EqualPoint:
@@ -178,46 +142,20 @@ def equal_specificity(scores: Floats, cancer: Bools, positive: Bools) -> EqualPo
         cancer: ``[row]``, which rows have one.
         positive: ``[row]``, the reader's calls.
     """
-    others = np.sort(scores[~cancer])[::-1]
-    allowed = int(positive[~cancer].sum())
+    healthy, nothing = ~cancer, float("nan")
+    if not healthy.any():
+        return EqualPoint(nothing, np.zeros(len(scores), np.bool_), nothing, nothing)
+    others = np.sort(scores[healthy])[::-1]
+    allowed = int(positive[healthy].sum())
     selected = np.ones(len(scores), dtype=np.bool_)
     if allowed < len(others):
         selected = scores > others[allowed]
-    return _point(scores, cancer, positive, selected, among=~cancer)
-
-
-def equal_sensitivity(scores: Floats, cancer: Bools, positive: Bools) -> EqualPoint:
-    """The highest threshold at which a model is at least as sensitive as a reader.
-
-    So as few rows are selected as that allows; for the rest as ``equal_specificity``.
-    """
-    cancers = np.sort(scores[cancer])[::-1]
-    wanted = int(positive[cancer].sum())
-    selected = np.zeros(len(scores), dtype=np.bool_)
-    if wanted:
-        selected = scores >= cancers[wanted - 1]
-    return _point(scores, cancer, positive, selected, among=cancer)
-
-
-def _point(
-    scores: Floats, cancer: Bools, positive: Bools, selected: Bools, among: Bools
-) -> EqualPoint:
-    """What is selected, against a reader, where both should select equally many of some rows."""
-    if not among.any():
-        selected = np.zeros(len(scores), dtype=np.bool_)
     return EqualPoint(
-        threshold=_threshold(scores, selected) if among.any() else float("nan"),
+        threshold=_threshold(scores, selected),
         selected=selected,
-        sensitivity=_share(selected[cancer]),
-        specificity=_share(~selected[~cancer]),
-        reader_sensitivity=_share(positive[cancer]),
-        reader_specificity=_share(~positive[~cancer]),
-        surplus=abs(_share(selected[among]) - _share(positive[among])),
+        specificity=float((~selected[healthy]).mean()),
+        surplus=(allowed - int(selected[healthy].sum())) / len(others),
     )
-
-
-def _share(rows: Bools) -> float:
-    return float(rows.mean()) if len(rows) else float("nan")
 
 
 def _threshold(scores: Floats, selected: Bools) -> float:

@@ -26,11 +26,12 @@ from mim.evaluate.bootstrap import (
     over_blocks,
 )
 from mim.evaluate.detection import KIND, kinds, programme_shares
-from mim.evaluate.differences import less, paired_calls
+from mim.evaluate.differences import less, p_by_resamples, paired_calls
 from mim.evaluate.figures import ALL, ANY_CANCER, ClosedForm, Figure
 from mim.evaluate.measured import Measured
 from mim.evaluate.paired import (
     EqualPoint,
+    Pairs,
     equal_specificity,
     non_inferiority,
     paired_sensitivity,
@@ -64,8 +65,9 @@ class Verdict:
         margin: the sensitivity that it may lack, as a share.
         estimate: of the model's sensitivity less the reader's.
         shown: the interval's lower end by bootstrap lies above minus the margin; this decides.
-        p_value: Tango's, one-sided, of a lack of the margin or more, the threshold taken as given;
-            missing where a woman has two of the cancers, or rows count by prevalence.
+        tango_p: one-sided, of a lack of the margin or more, the threshold taken as given; missing
+            where a woman has two of the cancers, or rows count by prevalence.
+        mcnemar_p: two-sided, of no difference; as Tango's.
     """
 
     model: str
@@ -73,7 +75,8 @@ class Verdict:
     margin: float
     estimate: Estimate
     shown: bool
-    p_value: float | None
+    tango_p: float | None
+    mcnemar_p: float | None
 
 
 @dataclass(frozen=True)
@@ -82,16 +85,12 @@ class Read:
 
     Attributes:
         calls: hers, of all exams.
-        exams: those measured: called, and known to have a cancer or none.
-        cancers: how many of them have one.
         figures: of her, of the models, and their differences.
         points: of each model at her specificity, by its name.
         verdicts: one for each model.
     """
 
     calls: Calls
-    exams: int
-    cancers: int
     figures: list[Figure]
     points: dict[str, EqualPoint]
     verdicts: list[Verdict]
@@ -216,18 +215,15 @@ class _Called:
         for place, (calls, positive) in enumerate(self.positive):
             one = _One(self, calls.name, positive)
             its = slice(place * size, (place + 1) * size)
+            draws = dict(zip(self.quantities, drawn[its], strict=True))
             estimates = {
-                quantity: estimate(float(value), draws, self.base(quantity))
-                for quantity, value, draws in zip(
-                    self.quantities, values[its], drawn[its], strict=True
-                )
+                quantity: estimate(float(value), draws[quantity], self.base(quantity))
+                for quantity, value in zip(self.quantities, values[its], strict=True)
             }
             found.append(
                 Read(
                     calls,
-                    len(self.kind),
-                    int(self.sick.sum()),
-                    [one.figure(quantity, its) for quantity, its in estimates.items()],
+                    [one.figure(each, its, draws[each]) for each, its in estimates.items()],
                     one.points,
                     [one.verdict(model, margin, estimates) for model in self.scores],
                 )
@@ -236,13 +232,14 @@ class _Called:
 
     def base(self, quantity: Quantity) -> Base:
         """What a quantity rests on."""
-        if quantity.name == SPECIFICITY:
+        # A reader's own specificity needs no cancers; at her sensitivity they set the threshold.
+        if quantity.name == SPECIFICITY and quantity.model is None:
             return self._bases[SPECIFICITY]
         return self._bases[quantity.outcome]
 
     @cached_property
     def _bases(self) -> dict[str, Base]:
-        found = {SPECIFICITY: base_of(self.woman, ~self.sick)}
+        found = {SPECIFICITY: base_of(self.woman[~self.sick], None)}
         for outcome in self.cancers:
             used = self.cases(outcome) | ~self.sick
             found[outcome] = base_of(self.woman[used], self.cases(outcome)[used])
@@ -274,7 +271,7 @@ class _One:
             for model, score in self.rows.scores.items()
         }
 
-    def figure(self, quantity: Quantity, found: Estimate) -> Figure:
+    def figure(self, quantity: Quantity, found: Estimate, drawn: Floats) -> Figure:
         name, outcome, model, difference = quantity
         equal = SPECIFICITY if name == SENSITIVITY else SENSITIVITY
         figure = Figure(
@@ -289,24 +286,23 @@ class _One:
         known = not (moved or weighed)
         if not difference or model is None:
             return replace(figure, closed=self._closed(quantity) if known else None)
-        closed, p_value = self._paired(model, outcome) if known else (None, None)
         return replace(
             figure,
             name=f"{name}_difference",
             model=less(model, self.name),
-            closed=closed,
-            p_value=p_value,
+            closed=self._paired(model, outcome)[0] if known else None,
+            p_value=p_by_resamples(found, drawn) if name == SENSITIVITY else None,
         )
 
     def verdict(self, model: str, margin: float, estimates: Mapping[Quantity, Estimate]) -> Verdict:
         found = estimates[Quantity(SENSITIVITY, ANY_CANCER, model, True)]
         shown = found.low is not None and found.low > -margin
-        sick, woman = self.rows.sick, self.rows.woman
-        p_value = None
-        if self.rows.shares is None and len(np.unique(woman[sick])) == sick.sum():
-            pairs = paired_sensitivity(self.points[model].selected, self.positive, sick)
-            p_value = non_inferiority(pairs, margin)
-        return Verdict(model, self.name, margin, found, shown, p_value)
+        tango, mcnemar = None, None
+        if self.rows.shares is None:
+            _, mcnemar = self._paired(model, ANY_CANCER)
+        if mcnemar is not None:
+            tango = non_inferiority(self._pairs(model, ANY_CANCER), margin)
+        return Verdict(model, self.name, margin, found, shown, tango, mcnemar)
 
     def _closed(self, quantity: Quantity) -> ClosedForm | None:
         woman, healthy = self.rows.woman, ~self.rows.sick
@@ -317,9 +313,12 @@ class _One:
         return wilson_by_woman(selected[cases], woman[cases])
 
     def _paired(self, model: str, outcome: str) -> tuple[ClosedForm | None, float | None]:
-        cases = self.rows.cases(outcome)
-        pairs = paired_sensitivity(self.points[model].selected, self.positive, cases)
-        return paired_calls(pairs, self.rows.woman[cases])
+        """Tango's interval and McNemar's p-value; neither where a woman has two of the cancers."""
+        return paired_calls(self._pairs(model, outcome), self.rows.woman[self.rows.cases(outcome)])
+
+    def _pairs(self, model: str, outcome: str) -> Pairs:
+        selected = self.points[model].selected
+        return paired_sensitivity(selected, self.positive, self.rows.cases(outcome))
 
 
 def _among(scores: Floats, cancers: Floats) -> Floats:

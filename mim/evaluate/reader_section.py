@@ -15,7 +15,6 @@ from mim.evaluate.differences import (
 )
 from mim.evaluate.figures import ANY_CANCER, OUTCOMES, Figure
 from mim.evaluate.measured import Measured
-from mim.evaluate.multiplicity import holm
 from mim.evaluate.reader_agreement import agreement_figures
 from mim.evaluate.reader_figures import (
     OWN_CALLS,
@@ -28,6 +27,7 @@ from mim.evaluate.reader_figures import (
 from mim.evaluate.readers import (
     CONSENSUS,
     FIRST,
+    LEAST_CANCERS_READ,
     RECALL,
     SECOND,
     WHOLE_PROGRAMME,
@@ -55,17 +55,29 @@ WORDS = (
     "first or second reading is favoured less, by its own recalls alone.",
     "Readers may have had earlier images and other knowledge that a model had not; a model's "
     "threshold was found on these very exams.",
-    "Wilson's intervals, Tango's and McNemar's test take the threshold as given, so with few exams "
-    "without cancer they are too sure. The latter two stand only where no woman has two of the "
-    "cancers; McNemar's is exact where fewer than 25 are found by one alone. Of a specificity at equal "
-    "sensitivity there is no formula: what is unsure there are the cancers. The interval by bootstrap "
-    "over women is the one to trust.",
+    "The p-value is that of the difference over the standard deviation of its resamples. Wilson's "
+    "intervals, Tango's and McNemar's test take the threshold as given, so with few exams without "
+    "cancer they are too sure: they stand beside it, uncorrected. The latter two stand only where no "
+    "woman has two of the cancers; McNemar's is exact where fewer than 25 are found by one alone. Of a "
+    "specificity at equal sensitivity there is no formula: what is unsure there are the cancers. The "
+    "interval by bootstrap over women is the one to trust.",
+)
+
+ALONE = (
+    "Single readers are not shown. With single_readers=true each who has read "
+    f"{LEAST_CANCERS_READ} cancers is measured by herself, and the page and its files tell who finds "
+    "what."
+)
+NAMED = (
+    "Single readers are shown: this page and its files tell who finds what, and are not to be passed "
+    "on without the readers' consent."
 )
 
 
 def reader_section(measured: Measured, settings: EvaluateSettings) -> Section | None:
     """Readers and the programme against every model; None where nothing is known of either."""
-    callers = [*measured.calls, *single_readers(measured.sample)]
+    alone = single_readers(measured.sample) if settings.single_readers else ()
+    callers = [*measured.calls, *alone]
     if not callers:
         return None
     reads = measure_readers(measured, callers, settings)
@@ -73,14 +85,13 @@ def reader_section(measured: Measured, settings: EvaluateSettings) -> Section | 
     apart = [f for f in figures if f.name.endswith("_difference")]
     agreed = agreement_figures(measured, callers, settings.bootstrap())
     verdicts = [verdict for read in reads for verdict in read.verdicts]
-    adjusted = holm(np.array([np.nan if v.p_value is None else v.p_value for v in verdicts]))
-    p_adjusted = [None if np.isnan(p) else float(p) for p in adjusted]
     models = measured.sample.models
     return Section(
         Task.CANCER,
         "Readers and models",
         words=[
             *WORDS,
+            NAMED if settings.single_readers else ALONE,
             *_prevalence_words(settings),
             *_call_words(callers),
             *_tie_words(reads),
@@ -92,11 +103,11 @@ def reader_section(measured: Measured, settings: EvaluateSettings) -> Section | 
         tables=[
             *_own_tables(reads, figures),
             *(_specificity_table(reads, figures, model) for model in models),
-            *(_verdict_table(verdicts, p_adjusted, figures, model) for model in models),
+            *(_verdict_table(verdicts, figures, model) for model in models),
             *(_sensitivity_table(reads, figures, model) for model in models),
             *([_agreement_table(agreed)] if agreed else ()),
         ],
-        facts={"readers": _facts(reads, verdicts, p_adjusted)},
+        facts={"readers": _facts(reads, verdicts)},
         anchor="readers",
         summary=[
             f"{verdict.model}, at the specificity of {verdict.reader}: sensitivity for any cancer "
@@ -165,14 +176,11 @@ def _verdict_words(verdicts: Sequence[Verdict]) -> str:
         f"A model is called not inferior where the lower end of the bootstrap's 95 % interval of its "
         f"sensitivity for any cancer less the reader's lies above -{margin:g} points: {shown} of "
         f"{len(verdicts)} are, none of them corrected for looking {len(verdicts)} times. Tango's "
-        "p-value is one-sided, to be held against 0.025, and decides nothing; those are corrected "
-        "among themselves (Holm)."
+        "p-value is one-sided, to be held against 0.025, and decides nothing."
     )
 
 
-def _facts(
-    reads: Sequence[Read], verdicts: Sequence[Verdict], p_adjusted: Sequence[float | None]
-) -> dict[str, object]:
+def _facts(reads: Sequence[Read], verdicts: Sequence[Verdict]) -> dict[str, object]:
     return {
         "equal_specificity": [
             {
@@ -184,10 +192,7 @@ def _facts(
             for read in reads
             for model, point in read.points.items()
         ],
-        "non_inferiority": [
-            asdict(verdict) | {"p_adjusted": p}
-            for verdict, p in zip(verdicts, p_adjusted, strict=True)
-        ],
+        "non_inferiority": [asdict(verdict) for verdict in verdicts],
     }
 
 
@@ -264,16 +269,11 @@ def _specificity_table(reads: Sequence[Read], figures: Sequence[Figure], model: 
     )
 
 
-def _verdict_table(
-    verdicts: Sequence[Verdict],
-    p_adjusted: Sequence[float | None],
-    figures: Sequence[Figure],
-    model: str,
-) -> Table:
+def _verdict_table(verdicts: Sequence[Verdict], figures: Sequence[Figure], model: str) -> Table:
     """Whether one model's sensitivity differs from readers', and whether it is not inferior."""
     found = _found(figures)
     rows: list[tuple[str | Cell, ...]] = []
-    for verdict, adjusted in zip(verdicts, p_adjusted, strict=True):
+    for verdict in verdicts:
         if verdict.model == model:
             name = f"{SENSITIVITY}_difference"
             key = (less(model, verdict.reader), f"specificity of {verdict.reader}")
@@ -282,19 +282,19 @@ def _verdict_table(
                 (
                     _capital(verdict.reader),
                     Cell(verdict.estimate, 100, 1),
-                    closed_words(figure.closed, 100, 1),
                     p_words(figure.p_value),
                     p_words(figure.p_adjusted),
                     "yes" if verdict.shown else "not shown",
-                    p_words(verdict.p_value),
-                    p_words(adjusted),
+                    closed_words(figure.closed, 100, 1),
+                    p_words(verdict.tango_p),
+                    p_words(verdict.mcnemar_p),
                 )
             )
     return Table(
         f"Sensitivity of {model} for any cancer less each reader's, at her specificity, in points.",
         (
-            *("Less", "Difference", "By Tango", "McNemar's p", "p, corrected"),
-            *("Not inferior", "Tango's p", "p, corrected"),
+            *("Less", "Difference", "p", "p, corrected", "Not inferior"),
+            *("By Tango", "Tango's p", "McNemar's p"),
         ),
         rows,
     )
