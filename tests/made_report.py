@@ -14,7 +14,7 @@ import pyarrow as pa
 from mim.evaluate.material import Material
 from mim.evaluate.reference import read_reference
 from mim.evaluate.report import Summary, write_report
-from mim.evaluate.sample import read_models, take_sample
+from mim.evaluate.sample import read_models, scored_by, take_sample
 from mim.evaluate.scale import scale_of
 from mim.evaluate.settings import EvaluateSettings, PrevalenceSettings
 from mim.schemas.cohort import ATTRITION
@@ -205,9 +205,10 @@ def scored(tables: Sequence[pa.Table], folder: Path) -> dict[str, Any]:
     reference, (models, _) = read_reference(path, None), read_models([path])
     found = {"sample": take_sample(reference, models, Split.TEST)}
     if len(tables) > 1:
-        validation = take_sample(reference, models, Split.VALIDATION)
-        scale = scale_of(validation.exams, PrevalenceSettings())
-        found |= {"validation": validation, "scales": {"model a": scale}}
+        validation = scored_by(reference, models[0], Split.VALIDATION)
+        assert validation is not None
+        scale = scale_of(validation, PrevalenceSettings())
+        found |= {"validation": {"model a": validation}, "scales": {"model a": scale}}
     return found
 
 

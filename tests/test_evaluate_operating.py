@@ -1,42 +1,26 @@
-"""Thresholds: never more exams than the wanted share, ties together, validation exams only."""
+"""Thresholds: never more exams than the wanted share, ties together."""
 
 import json
 from dataclasses import asdict
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mim.errors import InputError
-from mim.evaluate.operating import Threshold, groups_within, selection_thresholds
-from mim.schemas.scores import SCORES
+from mim.evaluate.operating import Threshold, groups_within, threshold_at
 from mim.vocab import SELECTION_RATES
 
 
-def one_breast_exams(scores: list[float | None], split: str = "validation") -> pa.Table:
-    return SCORES.from_rows(
-        [
-            {
-                "woman": f"w{place}",
-                "exam": f"{split}{place}",
-                "breast": "L",
-                "score": score,
-                "cancer": None,
-                "outcome": "unknown",
-                "maker": "ge",
-                "split": split,
-                "priors": 0,
-            }
-            for place, score in enumerate(scores)
-        ]
-    )
+def thresholds(scores: list[float]) -> list[Threshold]:
+    """At every selection rate, of exams that count once each."""
+    found = np.array(scores)
+    return [threshold_at(found, np.ones(len(found)), rate) for rate in SELECTION_RATES]
 
 
 def test_a_thousand_exams_without_ties_are_selected_to_the_exam() -> None:
     scores = [float(score) for score in np.random.default_rng(1).permutation(1000) / 1000]
-    found = selection_thresholds(one_breast_exams(scores))
+    found = thresholds(scores)
     assert [t.selection_rate for t in found] == list(SELECTION_RATES)
     assert [t.selected for t in found] == [32, 58, 88, 111]
     assert [t.share_selected for t in found] == pytest.approx(list(SELECTION_RATES))
@@ -50,7 +34,7 @@ def test_a_thousand_exams_without_ties_are_selected_to_the_exam() -> None:
 )
 def test_never_more_than_the_share_and_never_a_group_that_would_fit(scores: list[float]) -> None:
     values = np.array(scores)
-    for found in selection_thresholds(one_breast_exams(scores)):
+    for found in thresholds(scores):
         selected = values >= found.threshold
         assert found.selected == selected.sum()
         assert found.share_selected == selected.mean() <= found.selection_rate + 1e-12
@@ -61,43 +45,24 @@ def test_never_more_than_the_share_and_never_a_group_that_would_fit(scores: list
 
 
 def test_ties_at_the_top_select_nobody_and_the_threshold_lies_above_them() -> None:
-    for found in selection_thresholds(one_breast_exams([1.0] * 20 + [0.1] * 80)):
+    for found in thresholds([1.0] * 20 + [0.1] * 80):
         assert (found.selected, found.threshold > 1.0) == (0, True)
 
 
 def test_the_threshold_keeps_its_distance_from_both_neighbours() -> None:
-    found = selection_thresholds(one_breast_exams([0.9, 0.7] + [0.1] * 48))[0]
+    found = thresholds([0.9, 0.7] + [0.1] * 48)[0]
     assert (found.selected, found.threshold) == (1, pytest.approx(0.8))
 
 
-def test_the_exam_counts_once_with_its_higher_breast() -> None:
-    left, right = one_breast_exams([0.2] * 50), one_breast_exams([0.9] + [0.1] * 49)
-    right = right.set_column(2, SCORES.arrow().field("breast"), pa.array(["R"] * 50))
-    found = selection_thresholds(pa.concat_tables([left, right]))[0]
-    assert (found.exams, found.selected) == (50, 1)
-    assert found.threshold == pytest.approx(0.55)
-
-
-def test_only_validation_exams_with_a_score_count() -> None:
-    table = pa.concat_tables(
-        [
-            one_breast_exams([0.5 + place / 1000 for place in range(100)] + [None]),
-            one_breast_exams([0.99] * 300, "test"),
-            one_breast_exams([0.99] * 300, "train"),
-        ]
-    )
-    found = selection_thresholds(table)[-1]
-    assert (found.exams, found.selected) == (100, 11)
-    assert found.threshold < 0.6
-
-
-def test_without_validation_exams_the_message_says_what_to_do() -> None:
-    with pytest.raises(InputError, match=r"split 'validation'.*larger share"):
-        selection_thresholds(one_breast_exams([0.5], "test"))
+def test_weighted_exams_count_as_so_many() -> None:
+    scores = np.array([0.9, 0.7, 0.5, 0.3])
+    found = threshold_at(scores, np.array([1.0, 1.0, 8.0, 90.0]), 0.02)
+    assert (found.selected, found.threshold) == (2, pytest.approx(0.6))
+    assert found.share_selected == pytest.approx(0.02)
 
 
 def test_thresholds_survive_json() -> None:
-    found = selection_thresholds(one_breast_exams([0.1, 0.2, 0.3]))
+    found = thresholds([0.1, 0.2, 0.3])
     assert [Threshold(**t) for t in json.loads(json.dumps([asdict(t) for t in found]))] == found
 
 

@@ -11,8 +11,9 @@ from mim.evaluate.card_facts import SampleFacts, sample_facts
 from mim.evaluate.material import Material
 from mim.evaluate.reference import Reference, read_reference
 from mim.evaluate.report import Summary, write_report
-from mim.evaluate.sample import ModelScores, Sample, read_models, take_sample
+from mim.evaluate.sample import ModelScores, read_models, scored_by, take_sample
 from mim.evaluate.scale import scale_of
+from mim.evaluate.scored import Scored
 from mim.evaluate.settings import EvaluateSettings
 from mim.schemas.folders import require_own
 from mim.schemas.score_scale import ScoreScale
@@ -86,7 +87,8 @@ def _report_on_run(given: Given, run: Path, out: Path, settings: EvaluateSetting
         material = replace(material, draw=draw_exams(run), looked=looked)
     if models:
         reference = read_reference(outcomes, given.readings)
-        material = replace(material, notices=notices, training=_training(reference))
+        training = _training(reference) if given.outcomes is None else None
+        material = replace(material, notices=notices, training=training)
         material = with_models(material, reference, models, given.split, settings)
     summary = write_report(material, out, settings)
     track(run, out, summary.tracked())
@@ -100,20 +102,24 @@ def with_models(
     split: Split,
     settings: EvaluateSettings,
 ) -> Material:
-    """The material with the models' scores, and their scales from the validation exams."""
+    """The material with the models' scores, and their scales from each one's validation exams."""
     sample = take_sample(reference, models, split)
-    validation = _validation(reference, models) if split is not Split.VALIDATION else None
+    validation: dict[str, Scored] = {}
     scales: dict[str, ScoreScale] = {}
-    if validation is not None:
-        for model in validation.models:
-            scale = scale_of(validation.exams.only(model), settings.prevalence)
-            scales |= {model: scale} if scale else {}
+    notices = [*material.notices, *reference.notices, *sample.notices]
+    for model in models if split is not Split.VALIDATION else []:
+        exams = scored_by(reference, model, Split.VALIDATION)
+        if exams is None:
+            notices.append(f"{model.model} has scored no validation exam: it has no thresholds")
+            continue
+        validation[model.model] = exams
+        try:
+            scale = scale_of(exams, settings.prevalence)
+            scales |= {model.model: scale} if scale else {}
+        except InputError as error:
+            notices.append(f"{model.model} has no thresholds: its validation exams, {error}")
     return replace(
-        material,
-        sample=sample,
-        validation=validation,
-        scales=scales,
-        notices=(*material.notices, *reference.notices, *sample.notices),
+        material, sample=sample, validation=validation, scales=scales, notices=tuple(notices)
     )
 
 
@@ -128,14 +134,6 @@ def _held(outcomes: Path, compare: bool) -> list[Path]:
     if path.is_file() and not compare:
         print(f"{path} holds scores of other models; compare=true measures them on the same exams")
     return [path] if compare else []
-
-
-def _validation(reference: Reference, models: list[ModelScores]) -> Sample | None:
-    """The validation exams that every model scored; none where there are none."""
-    try:
-        return take_sample(reference, models, Split.VALIDATION)
-    except InputError:
-        return None
 
 
 def _training(reference: Reference) -> SampleFacts | None:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from mim.errors import InputError
 from mim.evaluate.card_facts import SampleFacts
 from mim.evaluate.sample import Sample
+from mim.evaluate.scored import Scored
 from mim.schemas.score_scale import ScoreScale
 from mim.vocab import Task
 
@@ -39,7 +40,7 @@ class Material:
         note: what a reader must know first, such as that the data are made up; may be empty.
         split: the part of the cohort that is measured.
         sample: exams with cancer scores; missing where no model has learnt cancer.
-        validation: exams that thresholds were chosen on; missing where there are none.
+        validation: exams that a model's thresholds were chosen on; a model may have none.
         scales: of models, with their thresholds; a model may have none.
         tables: scores of the other tasks, by ``mim.schemas.scores.OF_TASK``, all of one split.
         attrition: rows of ``mim.schemas.cohort.ATTRITION``, in the order of the steps.
@@ -55,7 +56,7 @@ class Material:
     note: str
     split: str
     sample: Sample | None = None
-    validation: Sample | None = None
+    validation: Mapping[str, Scored] = field(default_factory=dict)
     scales: Mapping[str, ScoreScale] = field(default_factory=dict)
     tables: Mapping[Task, pa.Table] = field(default_factory=dict)
     attrition: pa.Table | None = None

@@ -1,6 +1,6 @@
 """Thresholds at the selection rates of a screening programme.
 
-One rule holds here and in ``mim.evaluate.metrics``: exams are taken from the highest score
+One rule holds here and in ``mim.evaluate.ranked``: exams are taken from the highest score
 downwards, exams with equal scores together or not at all, and never more than the wanted share.
 So with ties, or few exams, fewer than the wanted share are selected.
 """
@@ -8,15 +8,8 @@ So with ties, or few exams, fewer than the wanted share are selected.
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
-import pyarrow as pa
 
-from mim.errors import InputError
 from mim.evaluate.bootstrap import Bools, Floats
-from mim.evaluate.prevalence import prevalence_weights
-from mim.evaluate.scored import checked, exams
-from mim.evaluate.settings import PrevalenceSettings
-from mim.vocab import SELECTION_RATES, Split
 
 
 @dataclass(frozen=True)
@@ -38,34 +31,6 @@ class Threshold:
     exams: int
     selected: int
     share_selected: float
-
-
-def selection_thresholds(
-    scores: pa.Table, prevalence: PrevalenceSettings | None = None
-) -> list[Threshold]:
-    """Thresholds on the validation exams of a score table, one per rate of ``SELECTION_RATES``.
-
-    Outcomes are not needed without ``prevalence``. A cohort enriched with cancers holds more high
-    scores than a programme does: without it, its thresholds select fewer of the programme's exams
-    than the rate says.
-
-    Args:
-        scores: by ``mim.schemas.scores.SCORES``.
-        prevalence: what the programme sees, where these exams hold more cancers or fewer.
-
-    Raises:
-        InputError: the table breaks its schema, or no validation exam has a score; the exams
-            cannot stand for the programme.
-    """
-    rows = checked(scores).filter(pl.col("split") == Split.VALIDATION.value)
-    found = exams(rows)
-    if found.score.size == 0:
-        raise InputError(
-            "scores: no exam with split 'validation' has a score; "
-            "score the validation exams, or give them a larger share of the women"
-        )
-    weights = prevalence_weights(found.outcome, prevalence or PrevalenceSettings())
-    return [threshold_at(found.score, weights, rate) for rate in SELECTION_RATES]
 
 
 def groups_within(cumulative: Floats, rate: float) -> int:

@@ -116,7 +116,7 @@ def _facts(sections: list[Section]) -> Iterator[tuple[str, object]]:
 def _cancer(material: Material, settings: EvaluateSettings) -> tuple[list[Figure], list[Section]]:
     """Figures and sections on cancer."""
     assert material.sample is not None
-    sample, validation = material.sample, material.validation
+    sample = material.sample
     require_labels(sample)
     measured = measure(sample, material.scales, settings)
     figures = measured.figures()
@@ -134,7 +134,7 @@ def _cancer(material: Material, settings: EvaluateSettings) -> tuple[list[Figure
         else None,
         replace(
             rule_out_section(
-                validation.exams.only(first) if validation else None,
+                material.validation.get(first),
                 sample.exams.only(first),
                 settings.rule_out,
                 settings.prevalence,

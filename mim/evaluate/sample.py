@@ -165,6 +165,13 @@ def _refuse(models: Sequence[ModelScores], split: Split, exams: int) -> None:
     )
 
 
+def scored_by(reference: Reference, model: ModelScores, split: Split) -> Scored | None:
+    """The exams of a split that a model has scored; None where there are none."""
+    rows = _with_scores(_of_split(reference.breasts, split), model)
+    found = exams(rows, [model.model])
+    return found if found.score.size else None
+
+
 def require_labels(sample: Sample) -> None:
     """Raise InputError where not one scored exam is known to have a cancer or none."""
     if not sample.exams.known.any():

@@ -14,6 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import polars
 import pyarrow as pa
 import pytorch_lightning as pl
 import torch
@@ -22,12 +23,16 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from mim.data.datamodule import ExamData
 from mim.data.settings import DataSettings
 from mim.errors import InputError
-from mim.evaluate.operating import Threshold, selection_thresholds
-from mim.evaluate.scale import fit_scale
+from mim.evaluate.operating import Threshold, threshold_at
+from mim.evaluate.prevalence import prevalence_weights
+from mim.evaluate.reference import read_reference
+from mim.evaluate.sample import ModelScores, scored_by
+from mim.evaluate.scale import scale_of
+from mim.evaluate.scored import Scored
 from mim.evaluate.settings import PrevalenceSettings
 from mim.model.exam import ExamScorer
 from mim.model.settings import EncoderSettings, ModelSettings, Norm, TaskSettings
-from mim.schemas.cohort import ATTRITION, EXAMS
+from mim.schemas.cohort import ATTRITION
 from mim.schemas.saved_settings import read_settings
 from mim.schemas.score_scale import ScoreScale
 from mim.schemas.scores import SCORES
@@ -46,7 +51,7 @@ from mim.train.scores import score_path, score_tables
 from mim.train.settings import Accelerator, Precision, TrainSettings
 from mim.train.start import start_from
 from mim.train.task import ExamTask
-from mim.vocab import Split, Task
+from mim.vocab import SELECTION_RATES, Split, Task
 
 PRECISION = {
     Precision.float32: "32-true",
@@ -234,21 +239,27 @@ def validation_thresholds(
     run: Path, prevalence: PrevalenceSettings | None = None
 ) -> list[Threshold]:
     """Thresholds of the exam's cancer score; none where the cohort has no validation exams."""
-    scores = validation_scores(run)
-    return selection_thresholds(scores, prevalence) if len(scores) else []
+    exams = validation_exams(run)
+    if exams is None:
+        return []
+    weights = prevalence_weights(exams.outcome, prevalence or PrevalenceSettings())
+    return [threshold_at(exams.score, weights, rate) for rate in SELECTION_RATES]
 
 
 def validation_scale(run: Path, prevalence: PrevalenceSettings | None = None) -> ScoreScale | None:
     """The scale of the exam's cancer score; None where the cohort has no validation exams."""
+    exams = validation_exams(run)
+    return None if exams is None else scale_of(exams, prevalence or PrevalenceSettings())
+
+
+def validation_exams(run: Path) -> Scored | None:
+    """The validation exams with the run's cancer scores and what is known of them; None without any."""
     scores = validation_scores(run)
-    machines = machines_of(Path(RunCard.read(run).cohort))
-    return fit_scale(scores, machines, prevalence or PrevalenceSettings()) if len(scores) else None
-
-
-def machines_of(cohort: Path) -> dict[str, str | None]:
-    """Model and software version of each exam of a cohort."""
-    exams = read_table(cohort / "exams.parquet", EXAMS)
-    return dict(zip(exams["exam"].to_pylist(), exams["machine"].to_pylist(), strict=True))
+    if not scores["score"].drop_null():
+        return None
+    reference = read_reference(Path(RunCard.read(run).cohort), None)
+    rows = polars.DataFrame(polars.from_arrow(scores)).select("exam", "breast", "score")
+    return scored_by(reference, ModelScores("score", rows), Split.VALIDATION)
 
 
 def validation_scores(run: Path) -> pa.Table:
