@@ -9,9 +9,8 @@ import pytest
 from made_programme import noisy, programme
 from sklearn.metrics import roc_auc_score
 
-from mim.evaluate.bootstrap import over_blocks
+from mim.evaluate.bootstrap import Floats, over_blocks
 from mim.evaluate.comparison_section import (
-    Pair,
     comparison_section,
     difference_figures,
     found_figures,
@@ -26,6 +25,7 @@ from mim.evaluate.figures import (
     Figure,
 )
 from mim.evaluate.measured import Measured, measure
+from mim.evaluate.model_pair import Pair
 from mim.evaluate.multiplicity import holm
 from mim.evaluate.paired import Pairs, difference_interval, mcnemar
 from mim.evaluate.proportions import wilson
@@ -100,7 +100,7 @@ def test_closed_forms_of_published_counts() -> None:
     found = one(figures, name="sensitivity_difference", outcome=SCREENED)
     assert found.estimate.value == pytest.approx(5 / 741)
     assert found.closed == difference_interval(pairs)
-    assert found.p_value == mcnemar(pairs).p_value
+    assert found.p_value == mcnemar(pairs)
     assert (found.rule, found.selection_rate) == (STORED_THRESHOLD, 0.032)
     # Without a threshold of their own, two models have no specificities to compare.
     same = one(figures, name="specificity_difference")
@@ -134,8 +134,8 @@ def by_hand(sample: Sample, resamples: int) -> np.ndarray:
 def test_every_resample_is_that_of_its_rows_written_out() -> None:
     """With women of two exams, ties, and unknown outcomes."""
     coarse = {
-        "A": lambda v, c: np.round(noisy(0.5)(v, c), 1),
-        "B": lambda v, c: np.round(noisy(1.5)(v, c), 1),
+        "A": lambda v, c: np.round(30 * noisy(0.5)(v, c)),
+        "B": lambda v, c: np.round(30 * noisy(1.5)(v, c)),
     }
     sample = programme(300, 0.3, coarse, exams_each=2)
     figures = difference_figures(Pair(*measured(sample).exams.values()))
@@ -224,6 +224,71 @@ def test_a_model_against_itself_differs_in_nothing() -> None:
             assert figure.p_value in (1, None)
         if figure.name == "found_alone":
             assert figure.estimate.cases == 0
+
+
+def tenths(score: Floats) -> Floats:
+    """Exam scores 1 to 10 by tenths of these exams."""
+    return np.ceil(10 * (score.argsort().argsort() + 1) / len(score) - 1e-9)
+
+
+def in_tenths(exams: int, share: float = 0.2) -> Sample:
+    """A model, and the same one as a product that tells no more than tenths."""
+    sample = programme(exams, share, models={"ours": noisy(0.5)})
+    scores = {"ours": sample.exams.score, "product": tenths(sample.exams.score)}
+    return replace(sample, exams=replace(sample.exams, scores=scores))
+
+
+def test_a_model_against_itself_in_tenths_does_not_differ() -> None:
+    """At 3.2 to 8.8 % the product selects none: its 10s are more. They are compared at its scores."""
+    sample = in_tenths(1000)
+    found = comparison_section(measure(sample, {}, SETTINGS), SETTINGS)
+    assert found is not None
+    apart = [
+        f for f in found.figures if f.name in ("sensitivity_difference", "specificity_difference")
+    ]
+    rates = {f.selection_rate for f in apart if f.rule == OWN_RATE}
+    assert rates == {0.111}
+    by_score = {f.rule for f in apart} - {OWN_RATE}
+    assert by_score == {f"score {n} or more of product" for n in (10, 9, 8, 7, 6)}
+    for figure in apart:
+        assert figure.p_value > 0.05 or figure.rule == OWN_RATE
+        if figure.rule != OWN_RATE:
+            assert figure.estimate.value == pytest.approx(0)
+            assert figure.p_value == 1
+    for figure in found.figures:
+        if figure.name == "found_alone" and figure.rule != OWN_RATE:
+            assert figure.estimate.cases == 0
+    assert {f.selection_rate for f in found.figures if f.rule == OWN_RATE} == {0.111}
+    [told] = [words for words in found.words if words.startswith("product gives so many")]
+    assert [word for word in ("3.2 %", "5.8 %", "8.8 %", "11.1 %") if word in told] == [
+        *("3.2 %", "5.8 %", "8.8 %")
+    ]
+    check_page(found)
+
+
+def test_a_stored_threshold_that_equal_scores_keep_from_its_rate_is_not_compared() -> None:
+    exams = in_tenths(1000).exams
+    healthy = exams.known & ~exams.cancer
+    pairs = [
+        Pair(
+            detect(exams, "ours", [Selection(STORED_THRESHOLD, 0.088, cut)], SETTINGS.bootstrap()),
+            detect(
+                exams, "product", [Selection(STORED_THRESHOLD, 0.088, of)], SETTINGS.bootstrap()
+            ),
+        )
+        for cut, of in ((2.0, 11.0), (9.0, 9.0), (2.0, 9.0))
+    ]
+    compared = [[f for f in difference_figures(pair) if f.rule] for pair in pairs]
+    assert compared[0] == []
+    assert [pair.kept_from for pair in pairs[:2]] == [
+        {(STORED_THRESHOLD, 0.088): ["product"]},
+        {},
+    ], "a fine score that selects none of these exams is a finding"
+    selected = exams.scores["ours"] >= 2, exams.scores["product"] >= 9
+    specific = one(compared[2], name="specificity_difference").estimate
+    first, second = ((~rows)[healthy].mean() for rows in selected)
+    assert specific.value == pytest.approx(first - second)
+    assert (specific.n, specific.cases) == (healthy.sum(), None)
 
 
 def test_a_better_model_is_found_better() -> None:

@@ -1,15 +1,13 @@
 """The report on several models: each against each on the same exams, paired."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict
 from itertools import combinations
 
 import numpy as np
 
 from mim.evaluate.bootstrap import (
     Base,
-    Bools,
     Estimate,
     Floats,
     base_of,
@@ -21,7 +19,6 @@ from mim.evaluate.detection import Detection, Quantity
 from mim.evaluate.differences import (
     closed_words,
     corrected,
-    less,
     multiplicity_words,
     p_words,
     paired_calls,
@@ -32,11 +29,11 @@ from mim.evaluate.figures import (
     ANY_CANCER,
     OUTCOMES,
     OWN_RATE,
-    STORED_THRESHOLD,
     ClosedForm,
     Figure,
 )
 from mim.evaluate.measured import Measured
+from mim.evaluate.model_pair import Pair, is_score_rule, key_of
 from mim.evaluate.paired import (
     paired_sensitivity,
     paired_specificity,
@@ -49,15 +46,8 @@ from mim.vocab import Task
 BOTH, EITHER, NEITHER = "found_by_both", "found_by_either", "found_by_neither"
 ALONE = "found_alone"
 
-COMPARED = {
-    None: ("auc", "partial_auc"),
-    OWN_RATE: ("sensitivity",),
-    STORED_THRESHOLD: ("sensitivity", "specificity"),
-}
-"""What two models are compared in, by the rule of selection."""
-
-_Key = tuple[str, str, str | None, float | None]
-"""What a quantity is: its name, the cancers looked for, rule and rate of selection."""
+BY_SCORE = "scores of one model, and the same share by the other"
+"""What a table of all rules by score is about."""
 
 WORDS = (
     "Both models are measured on the same exams, and every resample of women holds the same women "
@@ -67,48 +57,9 @@ WORDS = (
     "McNemar's test are those of a sensitivity or specificity; they take the thresholds as given, "
     "and stand only where no woman has two of the exams counted. No closed form knows of the "
     "programme's prevalence: where it is given, any cancer has none.",
+    "At a share of these exams both models select about as many. One whose equal scores keep it from "
+    "that share is not compared there, but at its scores, where the other selects the same share.",
 )
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two models measured on the same rows, with the same draws of women."""
-
-    one: Detection
-    other: Detection
-
-    @property
-    def name(self) -> str:
-        """What a difference is of."""
-        return less(self.one.model, self.other.model)
-
-    @property
-    def weighed(self) -> bool:
-        """Whether rows count by the programme's prevalence."""
-        return self.one.weighed
-
-    @cached_property
-    def shared(self) -> dict[_Key, tuple[Quantity, Quantity]]:
-        """What both were measured in, and is compared: each one's quantity."""
-        theirs = {_key(quantity): quantity for quantity in self.other.quantities}
-        return {
-            _key(mine): (mine, theirs[_key(mine)])
-            for mine in self.one.quantities
-            if mine.name in COMPARED.get(_key(mine)[2], ()) and _key(mine) in theirs
-        }
-
-    @cached_property
-    def selected(self) -> dict[tuple[str | None, float | None], tuple[Bools, Bools]]:
-        """The rows ``[row]`` that each selects, by rule and rate."""
-        chosen = {
-            _key(mine)[2:]: (mine.selection, theirs.selection)
-            for mine, theirs in self.shared.values()
-        }
-        return {
-            way: (self.one.selected(mine), self.other.selected(theirs))
-            for way, (mine, theirs) in chosen.items()
-            if mine and theirs
-        }
 
 
 def comparison_section(measured: Measured, settings: EvaluateSettings) -> Section | None:
@@ -121,7 +72,7 @@ def comparison_section(measured: Measured, settings: EvaluateSettings) -> Sectio
     return Section(
         Task.CANCER,
         "Models compared",
-        words=(*WORDS, multiplicity_words(apart)),
+        words=(*WORDS, *_kept_words(pairs), multiplicity_words(apart)),
         headlines=[
             Headline(f"Difference of AUC, {f.model}", "exams", Cell(f.estimate))
             for f in apart
@@ -143,8 +94,8 @@ def comparison_section(measured: Measured, settings: EvaluateSettings) -> Sectio
 def difference_figures(pair: Pair) -> list[Figure]:
     """One model less another, of what is compared: ``auc_difference`` and the like.
 
-    Areas; sensitivities at shares of these exams and at stored thresholds, there with the
-    specificity.
+    Areas; sensitivities at shares of these exams that both can select; with the specificity at
+    stored thresholds, and at the scores of a model that has few.
     """
     found = []
     for (name, outcome, rule, rate), (mine, theirs) in pair.shared.items():
@@ -184,16 +135,24 @@ def found_figures(pair: Pair, settings: BootstrapSettings) -> list[Figure]:
     ]
 
 
-def _key(quantity: Quantity) -> _Key:
-    rule = quantity.selection
-    way = (None, None) if rule is None else (rule.rule, rule.rate)
-    return quantity.name, quantity.outcome, *way
+def _kept_words(pairs: Sequence[Pair]) -> list[str]:
+    """Models that cannot be compared at a share."""
+    found: dict[str, dict[str, None]] = {}
+    for pair in pairs:
+        for (rule, rate), models in pair.kept_from.items():
+            for model in models:
+                if not is_score_rule(rule):
+                    found.setdefault(model, {})[f"{100 * (rate or 0):.1f} % ({rule})"] = None
+    return [
+        f"{model} gives so many exams one score that it is compared at none of: {', '.join(rates)}."
+        for model, rates in found.items()
+    ]
 
 
 def _base(one: Detection, quantity: Quantity) -> Base:
     woman = one.rows.woman
     if quantity.name == "specificity":
-        return base_of(woman[one.rows.known], one.healthy[one.rows.known])
+        return base_of(woman[one.healthy], None)
     cases = one.cases(quantity.outcome)
     used = cases | one.healthy
     return base_of(woman[used], cases[used])
@@ -212,7 +171,7 @@ def _closed(pair: Pair, mine: Quantity) -> tuple[ClosedForm | None, float | None
         return found.closed, found.p_value
     if mine.selection is None:
         return None, None
-    first, second = pair.selected[_key(mine)[2:]]
+    first, second = pair.selected[key_of(mine)[2:]]
     if mine.name == "sensitivity":
         return paired_calls(paired_sensitivity(first, second, cases), woman[cases])
     return paired_calls(paired_specificity(first, second, ~one.healthy), woman[one.healthy])
@@ -261,12 +220,22 @@ def _tables(pair: Pair, apart: Sequence[Figure], counted: Sequence[Figure]) -> l
     names = (f"{one} and {other}", f"{one}, not {other}", f"{other}, not {one}")
     mine = [f for f in apart if f.model == pair.name]
     both = [f for f in counted if f.model in names]
-    rules = dict.fromkeys(rule for rule, _ in pair.selected)
+    about = dict.fromkeys(_about(rule) for rule, _ in pair.selected)
     return [
         _area_table(pair, mine),
-        *(_selection_table(pair, mine, rule) for rule in rules),
-        *(_found_table(pair, both, rule) for rule in rules if both),
+        *(_selection_table(pair, mine, which) for which in about),
+        *(_found_table(pair, both, which) for which in about if both),
     ]
+
+
+def _about(rule: str | None) -> str | None:
+    """What the table of a rule is about: rules by score share one."""
+    return BY_SCORE if is_score_rule(rule) else rule
+
+
+def _way_words(rule: str | None, rate: float | None) -> str:
+    share = f"{100 * (rate or 0):.1f} %"
+    return f"{str(rule).capitalize()}, {share}" if is_score_rule(rule) else share
 
 
 def _area_table(pair: Pair, mine: Sequence[Figure]) -> Table:
@@ -297,12 +266,12 @@ def _area_table(pair: Pair, mine: Sequence[Figure]) -> Table:
     )
 
 
-def _selection_table(pair: Pair, mine: Sequence[Figure], rule: str | None) -> Table:
-    """Sensitivities, and specificities at stored thresholds."""
+def _selection_table(pair: Pair, mine: Sequence[Figure], about: str | None) -> Table:
+    """Sensitivities, and specificities at stored thresholds and by scores."""
     one, other = pair.one, pair.other
     rows: list[tuple[str | Cell, ...]] = []
     for (name, outcome, its, rate), (ours, theirs) in pair.shared.items():
-        if its != rule:
+        if its is None or _about(its) != about:
             continue
         [figure] = [
             f
@@ -313,7 +282,7 @@ def _selection_table(pair: Pair, mine: Sequence[Figure], rule: str | None) -> Ta
         what = outcome if name == "sensitivity" else name
         rows.append(
             (
-                f"{100 * (rate or 0):.1f} %, {what}",
+                f"{_way_words(its, rate)}, {what}",
                 value_words(one.at(ours)[0], 100, 1),
                 value_words(other.at(theirs)[0], 100, 1),
                 Cell(figure.estimate, 100, 1),
@@ -323,8 +292,8 @@ def _selection_table(pair: Pair, mine: Sequence[Figure], rule: str | None) -> Ta
             )
         )
     return Table(
-        f"{pair.name}: sensitivity{' and specificity' * (rule != OWN_RATE)} in %, "
-        f"at each one's {rule}, with 95 % intervals.",
+        f"{pair.name}: sensitivity{' and specificity' * (about != OWN_RATE)} in %, "
+        f"at {_whose(about)}, with 95 % intervals.",
         (
             *("Rate and cancers", one.model, other.model, "Difference", "By Tango", "p"),
             "p, corrected",
@@ -333,18 +302,22 @@ def _selection_table(pair: Pair, mine: Sequence[Figure], rule: str | None) -> Ta
     )
 
 
-def _found_table(pair: Pair, both: Sequence[Figure], rule: str | None) -> Table:
+def _whose(about: str | None) -> str:
+    return f"{about}" if about == BY_SCORE else f"each one's {about}"
+
+
+def _found_table(pair: Pair, both: Sequence[Figure], about: str | None) -> Table:
     """Cancers by which of two models selects them."""
     one, other = pair.one.model, pair.other.model
-    there = [f for f in both if f.rule == rule]
-    ways = dict.fromkeys((f.selection_rate, f.outcome) for f in there)
+    there = [f for f in both if _about(f.rule) == about]
+    ways = dict.fromkeys((f.rule, f.selection_rate, f.outcome) for f in there)
     rows = []
-    for rate, outcome in ways:
-        five = [f for f in there if (f.selection_rate, f.outcome) == (rate, outcome)]
-        head = f"{100 * (rate or 0):.1f} %, {outcome}: {five[0].estimate.n:,}"
+    for rule, rate, outcome in ways:
+        five = [f for f in there if (f.rule, f.selection_rate, f.outcome) == (rule, rate, outcome)]
+        head = f"{_way_words(rule, rate)}, {outcome}: {five[0].estimate.n:,}"
         rows.append((head, *(_count_words(figure.estimate) for figure in five)))
     return Table(
-        f"Cancers that {one} and {other} select, at each one's {rule}: how many, and in % "
+        f"Cancers that {one} and {other} select, at {_whose(about)}: how many, and in % "
         "with 95 % interval.",
         (
             *("Rate and cancers", "By both", "By either", "By neither"),

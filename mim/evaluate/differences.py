@@ -37,7 +37,14 @@ def p_by_resamples(found: Estimate, drawn: Floats) -> float | None:
 
     The normal test of the difference over the standard deviation of its resamples ``[resample]``. As
     a threshold is found anew in each of them, the test knows of its spread, which McNemar's does not.
-    Between a reader and a model that found equally many, PLACE.
+    Of 1,000 made-up samples (2,000 of the last) in which a model finds as many cancers as a reader
+    at her specificity of 90 %, so many in per cent had p at most 0.05::
+
+        cancers, others    this test    McNemar's
+             20, 2,000           5.1          0.4
+             50, 3,000           5.9          2.4
+             30,   500           5.0          1.6
+            150,   500           4.6         10.6
     """
     if found.value is None or found.low is None:
         return None
