@@ -66,10 +66,14 @@ RUN: dict[str, Any] = {
 
 def facts(run: dict[str, Any] | None = None, note: str = NOTE, **more: Any) -> CardFacts:
     sample = sample_facts(ROWS)
-    given = {"training": None, "thresholds": [(0.032, 0.71234)], "models": ["mim <i>"]} | more
+    given = {
+        "test": sample,
+        "training": None,
+        "thresholds": [(0.032, 0.71234)],
+        "model": "mim <i>",
+    } | more
     return CardFacts(
         note=note,
-        test=sample,
         run=run,
         unscored=4,
         missing=["3 exams that it scored are not in the outcomes"],
@@ -135,6 +139,15 @@ def test_of_a_table_of_scores_nothing_is_said_of_how_they_were_made():
     assert "Evaluation of mim <i>" in items["1"].text
 
 
+def test_only_groups_that_differ_among_the_exams_are_said_to_be_measured():
+    assert "given by density, site, maker," in by_number(facts())["14"].text, "ages: one band"
+    alike = ROWS.with_columns(
+        pl.lit("ge").alias("maker"), site=pl.when(site="North").then("site"), density=None
+    )
+    said = by_number(facts(test=sample_facts(alike)))["14"].text
+    assert said.startswith("No figures are given by age, density, site, maker: none is known")
+
+
 def test_of_a_run_its_card_is_told():
     items = by_number(facts(RUN))
     assert items["5a"].text == NOTE
@@ -146,7 +159,7 @@ def test_of_a_run_its_card_is_told():
     assert "0.7123 (3.2 %)" in items["15"].text
     assert "55 exams of 40 women" in items["21"].text
     assert "3 exams of 2 women, 1 exams with a cancer" in items["21"].text
-    assert "4 test exams have no score" in items["11"].text
+    assert "4 test exams have no score of mim <i>" in items["11"].text
     assert "3 exams that it scored are not in the outcomes." in items["11"].text
     assert (
         by_number(facts(RUN | {"start": {"from": "run"}}))["12c"].text.count("learnt before") == 1

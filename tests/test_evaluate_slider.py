@@ -18,7 +18,7 @@ from mim.evaluate.prevalence import kind_factors, prevalence_weights
 from mim.evaluate.readers import Calls
 from mim.evaluate.scored import Scored
 from mim.evaluate.settings import PrevalenceSettings
-from mim.evaluate.slider import SHARES, SliderData, slider_data, slider_view
+from mim.evaluate.slider import SHARES, SliderData, slider_data, slider_rows, slider_view
 from mim.vocab import CANCERS, SELECTION_RATES, Outcome
 
 EVIL = "</script><script>alert(1)</script>"
@@ -93,6 +93,40 @@ def test_every_stop_counts_what_is_selected_one_by_one(exams, seed, digits, weig
     check_counts(data, rows, recalled, weights)
     assert (np.diff(data.scores) < 0).all()
     assert data.selected.counts[-1] == exams, "the last stop selects all"
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_table_holds_every_stop(weighted):
+    exams, recalled = made(300, 7, digits=2)
+    weights = np.random.default_rng(7).uniform(0.1, 5, 300) if weighted else None
+    data = slider_data(exams, recalled, weights)
+    table = pl.DataFrame(slider_rows(data))
+    assert table.height == len(data.scores)
+    outcome, counts = exams.outcome, np.ones(300) if weights is None else weights
+    free = recalled.positive & exams.known & ~exams.cancer
+    groups = {
+        "exams": np.ones(300, bool),
+        "cancers": exams.cancer,
+        "screen_detected_cancers": outcome == "screen-detected cancer",
+        "interval_cancers": outcome == "interval cancer",
+        "recalls": recalled.positive,
+        "recalls_without_cancer": free,
+    }
+    assert table.columns == [
+        *("model", "score"),
+        *(f"{name}_selected" for name in groups),
+        *("readings_others_by_none", "readings_others_by_one"),
+        *(f"share_of_{name}" for name in groups),
+        *("share_of_readings_others_by_none", "share_of_readings_others_by_one"),
+    ]
+    for row in table.rows(named=True):
+        selected = exams.score >= row["score"]
+        for name, rows in groups.items():
+            assert row[f"{name}_selected"] == (selected & rows).sum()
+            share = counts[selected & rows].sum() / counts[rows].sum()
+            assert row[f"share_of_{name}"] == pytest.approx(share)
+        assert row["readings_others_by_none"] == 2 * selected.sum()
+        assert row["readings_others_by_one"] == 300 + selected.sum()
 
 
 def test_named_rates_are_stops_and_select_what_the_rule_selects():

@@ -46,23 +46,23 @@ class SampleFacts:
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What a data and model card is made from.
+    """What the data and model card of one model is made from.
 
     Attributes:
         note: what must be said first, such as that the data are made up; may be empty.
-        models: names of the models measured.
-        test: the exams they are measured on.
-        training: the exams that the only model was trained on, where they are at hand.
-        run: ``run.json`` of the only model; missing for scores given as a table.
-        thresholds: selection rates and the exam scores that stand for them, from validation exams.
-        unscored: test exams left out for want of a score.
+        model: the model's name.
+        test: the exams it is measured on.
+        training: the exams that it was trained on, where they are at hand.
+        run: ``run.json`` of the model; missing for scores given as a table.
+        thresholds: selection rates and the model's scores that stand for them, from validation exams.
+        unscored: test exams left out for want of a score of it, or of a model measured beside it.
         missing: sentences on what was left out or filled in when tables were joined.
         resamples: of women, behind each interval.
         versions: of the software that measured.
     """
 
     note: str
-    models: Sequence[str]
+    model: str
     test: SampleFacts
     training: SampleFacts | None
     run: Mapping[str, Any] | None

@@ -1,4 +1,4 @@
-"""The data and model card: what TRIPOD+AI asks of a study, as far as files can answer it.
+"""The data and model card of one model: what TRIPOD+AI asks of a study, as far as files answer it.
 
 Items and their numbers are those of TRIPOD+AI (Collins 2024, BMJ 385:e078378, doi
 10.1136/bmj-2023-078378), in words of mim's own. What no file knows is left for people to fill in.
@@ -7,7 +7,7 @@ Items and their numbers are those of TRIPOD+AI (Collins 2024, BMJ 385:e078378, d
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mim.evaluate.card_facts import CardFacts, SampleFacts
+from mim.evaluate.card_facts import UNKNOWN, CardFacts, SampleFacts
 
 NOT_STATED = "not stated here: fill in"
 
@@ -90,8 +90,8 @@ def _people(_facts: CardFacts) -> None:
 def _title(facts: CardFacts) -> str:
     what = "Development and evaluation" if facts.run else "Evaluation"
     return (
-        f"{what} of {', '.join(facts.models)}: a score of mammography exams that shall rank those with "
-        "a breast cancer, found at screening or before the next exam, above those without."
+        f"{what} of {facts.model}: a score of mammography exams that shall rank those with a breast "
+        "cancer, found at screening or before the next exam, above those without."
     )
 
 
@@ -113,9 +113,9 @@ def _dates(facts: CardFacts) -> str | None:
 
 def _eligibility(facts: CardFacts) -> str:
     return (
-        f"Test exams with a score of {'every model' if len(facts.models) > 1 else 'the model'}; what "
-        f"each step left out stands under attrition, {facts.unscored:,} exams for want of a score. "
-        "How women came to the programme is for people to fill in."
+        f"Test exams that {facts.model}, and every model measured beside it, has scored; what each step "
+        f"left out stands under attrition, {facts.unscored:,} exams for want of a score. How women came "
+        "to the programme is for people to fill in."
     )
 
 
@@ -161,7 +161,10 @@ def _size(facts: CardFacts) -> str:
 
 
 def _missing(facts: CardFacts) -> str:
-    said = [f"{facts.unscored:,} test exams have no score and are left out."]
+    said = [
+        f"{facts.unscored:,} test exams have no score of {facts.model}, or of a model measured beside "
+        "it, and are left out."
+    ]
     if facts.run:
         said.append("A view or an earlier exam that is missing is masked, not filled in.")
     said += [sentence if sentence.endswith(".") else f"{sentence}." for sentence in facts.missing]
@@ -206,8 +209,8 @@ def _building(facts: CardFacts) -> str | None:
 
 def _clusters(_facts: CardFacts) -> str:
     return (
-        "By maker and, where they are known, software, site and period, each with its interval; intervals "
-        "draw women, so the exams of one woman stay together."
+        "By maker, software, site and period, each where it is known and differs among the test exams, "
+        "with intervals; these draw women, so the exams of one woman stay together."
     )
 
 
@@ -238,10 +241,16 @@ def _imbalance(facts: CardFacts) -> str | None:
 
 
 def _fairness(facts: CardFacts) -> str:
-    there = [name for name in ("age", "density", "site", "maker") if name in facts.test.counts]
+    counts, names = facts.test.counts, ("age", "density", "site", "maker")
+    there = [name for name in names if len({*counts.get(name, {})} - {UNKNOWN}) > 1]
+    given = (
+        f"Figures are given by {', '.join(there)}, with a correction for looking many times."
+        if there
+        else f"No figures are given by {', '.join(names)}: none is known to differ among the test exams."
+    )
     return (
-        f"Figures are given by {', '.join(there)}, with a correction for looking many times. "
-        "Ethnicity and social position are in none of mim's tables, so nothing is known of them."
+        f"{given} Ethnicity and social position are in none of mim's tables, so nothing is known of "
+        "them."
     )
 
 
@@ -290,7 +299,7 @@ def _specification(facts: CardFacts) -> str | None:
 
 
 def _performance(_facts: CardFacts) -> str:
-    return "This page, and metrics.csv beside it: every figure with its interval, and by subgroup."
+    return "This page, and metrics.csv beside it: figures with their intervals, also by subgroup."
 
 
 def _updated(_facts: CardFacts) -> str:

@@ -21,7 +21,7 @@ from mim.evaluate.readers import RECALL, reader_calls
 from mim.evaluate.sample import Sample
 from mim.evaluate.sections import Headline, Section
 from mim.evaluate.settings import EvaluateSettings
-from mim.evaluate.slider import slider_data, slider_view
+from mim.evaluate.slider import SliderData, slider_data, slider_view
 from mim.workers.local import cores
 
 OPEN_TABLES = 3
@@ -62,7 +62,7 @@ def draw_page(material: Material, shown: Shown, settings: EvaluateSettings) -> s
     parts: Mapping[str, object] = {"sliders": [], "cases": None, "card": None}
     if sample is not None:
         parts = {
-            "sliders": _sliders(sample, settings),
+            "sliders": [slider_view(data) for data in page_sliders(sample, settings)],
             "cases": _cases(material, sample),
             "card": card_view(_card_facts(material, sample, settings)),
         }
@@ -103,17 +103,16 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _sliders(sample: Sample, settings: EvaluateSettings) -> list[dict[str, object]]:
+def page_sliders(sample: Sample, settings: EvaluateSettings) -> list[SliderData]:
+    """The sliders of the page, of its first models."""
     recalled = [calls for calls in reader_calls(sample) if calls.name == RECALL]
     weights = prevalence_weights(sample.exams.outcome, settings.prevalence)
     return [
-        slider_view(
-            slider_data(
-                sample.exams.only(model),
-                recalled[0] if recalled else None,
-                None if (weights == 1).all() else weights,
-                anchor=f"slider-{place}",
-            )
+        slider_data(
+            sample.exams.only(model),
+            recalled[0] if recalled else None,
+            None if (weights == 1).all() else weights,
+            anchor=f"slider-{place}",
         )
         for place, model in enumerate(sample.models[:MOST_SLIDERS])
     ]
@@ -130,10 +129,11 @@ def _cases(material: Material, sample: Sample) -> list[dict[str, object]]:
 
 
 def _card_facts(material: Material, sample: Sample, settings: EvaluateSettings) -> CardFacts:
+    """Of the first model: what is known of a run is not known of those beside it."""
     scale = material.scales.get(sample.models[0])
     return CardFacts(
         note=material.note,
-        models=sample.models,
+        model=sample.models[0],
         test=sample_facts(sample.exams.rows),
         training=material.training,
         run=material.run,

@@ -23,10 +23,11 @@ SHARES = (*np.arange(1, 200) / 1000, *np.arange(40, 200) / 200)
 """Shares of exams at which the slider stops: by 0.1 % below 20 %, by 0.5 % above."""
 
 CANCER_NAMES = {
-    Outcome.SCREEN_DETECTED: "Screen-detected cancers found",
-    Outcome.INTERVAL: "Interval cancers found",
-    Outcome.CANCER: "Cancers found, unclear how",
+    Outcome.SCREEN_DETECTED: ("Screen-detected cancers found", "screen_detected_cancers"),
+    Outcome.INTERVAL: ("Interval cancers found", "interval_cancers"),
+    Outcome.CANCER: ("Cancers found, unclear how", "cancers_unclear_how"),
 }
+"""Kinds of cancer on the page and as columns of a table."""
 
 FIRST_RATE = SELECTION_RATES[2]
 """Where the slider stands at first: the programme's consensus (Larsen 2022)."""
@@ -41,6 +42,7 @@ class Counted:
 
     Attributes:
         name: what they are.
+        column: the same in a table.
         counts: ``[stop]``, how many of them are selected.
         total: how many there are.
         shares: ``[stop]``, the share of them that is selected; of a programme's, where exams stand
@@ -48,6 +50,7 @@ class Counted:
     """
 
     name: str
+    column: str
     counts: Ints
     total: int
     shares: Floats
@@ -85,18 +88,25 @@ class SliderData:
         return (
             Counted(
                 "Readings if the others are read by none",
+                "readings_others_by_none",
                 *(READERS * exams.counts, READERS * once, shares),
             ),
             Counted(
                 "Readings if the others are read by one",
+                "readings_others_by_one",
                 *(once + exams.counts, READERS * once, (1 + shares) / READERS),
             ),
         )
 
     @property
+    def found(self) -> tuple[Counted, ...]:
+        """What is selected: exams, cancers, recalls."""
+        return (self.selected, *self.cancers, *self.recalls)
+
+    @property
     def rows(self) -> tuple[Counted, ...]:
         """All that is counted, as the page shows it."""
-        return (self.selected, *self.cancers, *self.recalls, *self.readings)
+        return (*self.found, *self.readings)
 
     def stop(self, rate: float) -> int | None:
         """The last stop that selects no more than a share of exams; None where each selects more."""
@@ -128,37 +138,55 @@ def slider_data(
     stops = np.unique([groups_within(cumulative, share) for share in (*shares, 1.0)])
     stops = stops[stops > 0]
 
-    def counted(name: str, rows: Bools) -> Counted:
+    def counted(name: str, column: str, rows: Bools) -> Counted:
         number = np.cumsum(np.bincount(group[rows], minlength=len(values)))
         weighed = np.cumsum(np.bincount(group[rows], weight[rows], len(values)))
         nothing = np.full(len(stops), np.nan)
         shares = weighed[stops - 1] / weighed[-1] if weighed[-1] > 0 else nothing
-        return Counted(name, number[stops - 1], int(rows.sum()), shares)
+        return Counted(name, column, number[stops - 1], int(rows.sum()), shares)
 
     return SliderData(
         next(iter(exams.scores)),
         anchor,
         -values[stops - 1],
-        counted("Exams selected", np.ones(len(exams.score), np.bool_)),
-        tuple(counted(name, rows) for name, rows in _cancers(exams)),
-        tuple(counted(name, rows) for name, rows in _recalls(exams, recalled)),
+        counted("Exams selected", "exams", np.ones(len(exams.score), np.bool_)),
+        tuple(counted(*its) for its in _cancers(exams)),
+        tuple(counted(*its) for its in _recalls(exams, recalled)),
         weights is not None,
     )
 
 
-def _cancers(exams: Scored) -> list[tuple[str, Bools]]:
-    kinds = [(CANCER_NAMES[kind], exams.cancer & (exams.outcome == kind)) for kind in CANCERS]
-    return [("Cancers found", exams.cancer), *((name, rows) for name, rows in kinds if rows.any())]
+def slider_rows(data: SliderData) -> list[dict[str, object]]:
+    """Every stop as a row of a table: counts of what is selected, and shares of all there are.
+
+    The last stop of a model selects all, so its counts are how many there are.
+    """
+    return [
+        {"model": data.model, "score": float(score)}
+        | {f"{row.column}_selected": int(row.counts[stop]) for row in data.found}
+        | {row.column: int(row.counts[stop]) for row in data.readings}
+        | {f"share_of_{row.column}": _number(row.shares[stop]) for row in data.rows}
+        for stop, score in enumerate(data.scores)
+    ]
 
 
-def _recalls(exams: Scored, recalled: Calls | None) -> list[tuple[str, Bools]]:
+def _number(share: float) -> float | None:
+    return None if np.isnan(share) else float(share)
+
+
+def _cancers(exams: Scored) -> list[tuple[str, str, Bools]]:
+    kinds = [(*CANCER_NAMES[kind], exams.cancer & (exams.outcome == kind)) for kind in CANCERS]
+    return [("Cancers found", "cancers", exams.cancer), *(its for its in kinds if its[-1].any())]
+
+
+def _recalls(exams: Scored, recalled: Calls | None) -> list[tuple[str, str, Bools]]:
     if recalled is None:
         return []
     positive = recalled.known & recalled.positive
     free = positive & exams.known & ~exams.cancer
     return [
-        ("The programme's recalls among them", positive),
-        ("Recalls without cancer among them", free),
+        ("The programme's recalls among them", "recalls", positive),
+        ("Recalls without cancer among them", "recalls_without_cancer", free),
     ]
 
 
