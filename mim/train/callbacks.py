@@ -87,7 +87,9 @@ def loggers(run: Path, mode: WandbMode, step: int, config: Mapping[str, Any]) ->
 def track_report(
     report: Path, run: str, mode: WandbMode, figures: Mapping[str, float | None]
 ) -> None:
-    """Give wandb a report's page and its summary, beside the run it is of.
+    """Give wandb a report's summary and its figures as a table, beside the run it is of.
+
+    Not its page: that holds pictures of exams, which stay where images are kept.
 
     Args:
         report: the report's folder; wandb keeps its own files in it.
@@ -103,7 +105,7 @@ def track_report(
     logger = _wandb(report, run, mode, "evaluate", {})
     known = {name: value for name, value in figures.items() if value is not None}
     logger.experiment.summary.update(known)
-    track_tables([logger], [report / "index.html", report / "metrics.parquet"])
+    track_tables([logger], [report / "metrics.csv"])
     end_tracking([logger])
 
 
