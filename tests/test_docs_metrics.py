@@ -60,7 +60,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> list[Figure]:
     found += measured.figures()
     both = scored([score_table("test", 1), score_table("validation", 2)], folder)
     rule_out = rule_out_section(
-        both["validation"].exams,
+        next(iter(both["validation"].values())),
         both["sample"].exams,
         RuleOutSettings(missed_at_most=0.5),
         QUICK.prevalence,
@@ -92,10 +92,11 @@ def test_figures_marked_with_a_star_are_those_logged() -> None:
 
 def test_every_rule_of_selection_is_explained_and_no_other(figures: list[Figure]) -> None:
     rules = {figure.rule for figure in figures if figure.rule is not None}
-    rules |= {selection.rule for selection in by_score(np.array([1.0, 10.0]))}
+    coarse = programme(60, models={"ten": lambda visible, _: np.round(visible)})
+    rules |= {selection.rule for selection in by_score(coarse.exams, "ten")}
     made = {
-        re.sub(r"^score \d+", "score k", re.sub(r"^(rate|\w+ity) of .*", r"\1 of R", rule))
-        for rule in rules
+        re.sub(r"^score \S+ or more of .*", "score k or more of M", named_rule)
+        for named_rule in (re.sub(r"^(rate|\w+ity) of .*", r"\1 of R", rule) for rule in rules)
     }
     assert made == named(parts()["Cancer"]["rule"])
 
