@@ -5,13 +5,18 @@ from math import erf, sqrt
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy.stats import norm
 
 from mim.evaluate.bootstrap import (
     LEAST_WOMEN,
+    NORMAL_95,
+    Counted,
     Estimate,
     Floats,
+    alike,
     bootstrap_by_woman,
     resample_women,
+    share,
 )
 from mim.evaluate.metrics import auc_statistic
 
@@ -151,3 +156,65 @@ def test_a_figure_that_looks_for_no_cases_needs_ten_women() -> None:
         assert (found.n, found.cases, found.women) == (2 * women, None, women)
         assert found.reason == reason
         assert (found.low is None) == (reason is not None)
+
+
+def shares_of_kinds(kinds: npt.NDArray[np.int64], weights: Floats) -> Floats:
+    counts = np.bincount(kinds, weights, 4).astype(float)
+    return share(counts, counts.sum())
+
+
+@pytest.mark.parametrize("rows", [0, 1, 300, 3000])
+def test_rows_in_cells_have_the_figures_of_rows_taken_singly(rows: int) -> None:
+    random = np.random.default_rng(8)
+    kinds, women = random.integers(0, 4, rows), random.integers(0, 1 + rows // 3, rows)
+    cells, first = alike(kinds, kinds == 2)
+    singly, together = (
+        resample_women(
+            lambda weights, of=of: shares_of_kinds(of, weights),
+            women,
+            resamples=70,
+            seed=3,
+            cells=number,
+        )
+        for of, number in ((kinds, None), (kinds[first], cells))
+    )
+    np.testing.assert_array_equal(singly.values, together.values)
+    np.testing.assert_array_equal(singly.drawn, together.drawn)
+    by_row, by_cell = (
+        bootstrap_by_woman(
+            lambda weights, of=of: shares_of_kinds(of, weights),
+            women,
+            [kinds == kind for kind in range(4)],
+            resamples=70,
+            seed=3,
+            cells=number,
+        )
+        for of, number in ((kinds, None), (kinds[first], cells))
+    )
+    assert by_row == by_cell
+
+
+def test_a_row_of_each_cell_stands_for_its_rows() -> None:
+    columns = (np.array([1.5, 1.5, 0.0, 1.5, 0.0]), np.array(["a", "b", "a", "a", "a"]))
+    cell, first = alike(*columns)
+    for column in columns:
+        np.testing.assert_array_equal(column[first][cell], column)
+    assert len(first) == 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind"), [(200, np.uint16), (300, np.float32), (70_000, np.float64)]
+)
+def test_counts_are_exact_in_the_smallest_type_that_holds_them(rows: int, kind: type) -> None:
+    """One of 255 women has all rows, and is drawn every time."""
+    counted = Counted(np.zeros(rows, np.int64), np.zeros(rows, np.int64), (1, 255))
+    found = counted.counts(np.array([[255] + [0] * 254], np.uint8))
+    assert found.tolist() == [[rows * 255]]
+    assert found.dtype == kind
+
+
+def test_a_part_of_nothing_is_no_share() -> None:
+    assert float(share(1, 4)) == 0.25
+    np.testing.assert_array_equal(share(np.array([1.0, 0]), np.array([4.0, 0])), [0.25, np.nan])
+    assert np.isnan(share(0.0, 0.0))
+    assert pytest.approx(norm.ppf(0.975), abs=1e-12) == NORMAL_95

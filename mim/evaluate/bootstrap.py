@@ -7,7 +7,9 @@ interval is the 2.5th to 97.5th percentile of the resamples.
 A resample is a weight for each row (how often its woman was drawn), never a copy of rows, and a
 statistic is a function of these weights. So memory does not grow with the resamples, several
 figures share one set of draws, and a paired difference is one more figure. Resamples are drawn in
-blocks, each with a seed of its own, so that threads share the work and give the same draws.
+blocks, each with a seed of its own, so that threads share the work and give the same draws. Where
+rows are alike in all that a statistic looks at, they are put together in cells, and a block of
+resamples is one product of a sparse matrix.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,22 +19,31 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 from tqdm import tqdm
 
 from mim.workers.local import cores
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 Times = npt.NDArray[np.uint8]
 """How often each woman was drawn ``[resample, woman]``."""
 Statistic = Callable[[Floats], Floats]
-"""Weights ``[row]`` to figures ``[figure]``; NaN where a figure is not defined."""
+"""Weights ``[row]`` to figures ``[figure]``; NaN where a figure is not defined. Of rows that are put
+together, weights ``[cell]``: how often rows of a cell were drawn."""
 
 BLOCK = 32
 """Resamples drawn together."""
 
 MOST_THREADS = 8
 """Threads at most: each holds a block of every woman."""
+
+MOST_TIMES = 255
+"""How often a woman can be drawn: what ``Times`` can hold."""
+
+NORMAL_95 = 1.959963984540054
+"""Standard deviations to each side of its mean that hold 95 % of a normal distribution."""
 
 NO_INTERVAL = "no interval"
 """How a reason begins where a figure is known and its interval is not."""
@@ -74,8 +85,55 @@ class Replicates(NamedTuple):
     """``[resample, figure]``"""
 
 
+class Alike(NamedTuple):
+    """Rows put together where they are alike."""
+
+    cell: Ints
+    """``[row]``, the number of its cell, from 0 on."""
+    first: Ints
+    """``[cell]``, one of its rows."""
+
+
+def alike(*columns: npt.NDArray[np.generic]) -> Alike:
+    """Rows that are equal in all of some columns ``[row]`` as one cell."""
+    cell = np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        values, place = np.unique(column, return_inverse=True)
+        cell = cell * len(values) + place
+    _, first, cell = np.unique(cell, return_index=True, return_inverse=True)
+    return Alike(cell, first)
+
+
+class Counted:
+    """Rows in cells, counted in a block of resamples by one product of a sparse matrix.
+
+    Args:
+        cell: ``[row]``, from 0 on.
+        woman: ``[row]``, her number, from 0 on.
+        shape: how many cells and women there are.
+    """
+
+    def __init__(self, cell: Ints, woman: Ints, shape: tuple[int, int]) -> None:
+        rows = csr_array((np.ones(len(cell)), (cell, woman)), shape=shape)
+        # As many women are drawn as there are, and each brings the rows of one at most.
+        drawn = shape[1] * rows.data.max(initial=0)
+        most = min(drawn, MOST_TIMES * np.bincount(cell, minlength=1).max())
+        # The smallest type that holds every count is exact, and its product the quickest.
+        small = np.float32 if most >= 2**16 else np.uint16
+        self._rows = rows.astype(small if most < 2**24 else np.float64)
+
+    def counts(self, times: Times) -> npt.NDArray[np.generic]:
+        """``[cell, resample]``, rows of each cell, each as often as its woman was drawn."""
+        return np.asarray(self._rows @ times.T.astype(self._rows.dtype, order="C"))
+
+
 def resample_women(
-    statistic: Statistic, women: npt.NDArray[np.generic], *, resamples: int, seed: int
+    statistic: Statistic,
+    women: npt.NDArray[np.generic],
+    *,
+    resamples: int,
+    seed: int,
+    cells: Ints | None = None,
 ) -> Replicates:
     """Compute a statistic on the rows and on resamples of women.
 
@@ -83,13 +141,22 @@ def resample_women(
         women: ``[row]``, the woman of each row, as numbers or text.
         resamples: how often women are drawn.
         seed: equal seeds, women and row order give equal draws.
+        cells: ``[row]``, the number of its cell, from 0 on, where the statistic takes weights
+            ``[cell]``; a few thousand at most, of millions of rows.
     """
     names, woman = np.unique(women, return_inverse=True)
+    if cells is not None:
+        counted = Counted(cells, woman, (cells.max(initial=-1) + 1, len(names)))
+
+    def weights(times: Times) -> Iterator[Floats]:
+        if cells is None:
+            return (drawn.astype(np.float64)[woman] for drawn in times)
+        return iter(counted.counts(times).T.astype(np.float64))
 
     def block(times: Times) -> Floats:
-        return np.array([statistic(drawn.astype(np.float64)[woman]) for drawn in times])
+        return np.array([statistic(drawn) for drawn in weights(times)])
 
-    values = statistic(np.ones(len(woman)))
+    [values] = block(np.ones((1, len(names)), np.uint8))
     drawn = [*over_blocks(block, len(names), resamples=resamples, seed=seed)]
     return Replicates(values, np.concatenate(drawn))
 
@@ -139,7 +206,7 @@ class Base(NamedTuple):
     women_without: int = 0
 
 
-def base_of(woman: npt.NDArray[np.int64], cases: Bools | None) -> Base:
+def base_of(woman: Ints, cases: Bools | None) -> Base:
     """Count rows.
 
     Args:
@@ -147,7 +214,7 @@ def base_of(woman: npt.NDArray[np.int64], cases: Bools | None) -> Base:
         cases: ``[row]``, which rows count as cases; None: the figure looks for none.
     """
 
-    def women(rows: npt.NDArray[np.int64]) -> int:
+    def women(rows: Ints) -> int:
         return int(np.count_nonzero(np.bincount(rows)))
 
     if cases is None:
@@ -182,6 +249,7 @@ def bootstrap_by_woman(
     *,
     resamples: int,
     seed: int,
+    cells: Ints | None = None,
 ) -> list[Estimate]:
     """Every figure of a statistic with its 95 % interval over resampled women.
 
@@ -191,9 +259,10 @@ def bootstrap_by_woman(
         cases: for each figure ``[row]``, which rows count as its cases; None: it looks for none.
         resamples: how often women are drawn.
         seed: of the draws.
+        cells: as in ``resample_women``.
     """
-    values, drawn = resample_women(statistic, women, resamples=resamples, seed=seed)
     woman = np.unique(women, return_inverse=True)[1]
+    values, drawn = resample_women(statistic, woman, resamples=resamples, seed=seed, cells=cells)
     return [
         estimate(float(value), draws, base_of(woman, rows))
         for value, draws, rows in zip(values, drawn.T, cases, strict=True)
@@ -216,3 +285,9 @@ def _why_undefined(base: Base) -> str:
     if not base.cases:
         return "no cases"
     return "only cases" if base.cases == base.n else "not defined on these rows"
+
+
+def share(part: Floats | float, whole: Floats | float) -> Floats:
+    """``part / whole``; NaN where there is no whole."""
+    nothing = np.full(np.broadcast(part, whole).shape, np.nan)
+    return np.asarray(np.divide(part, whole, nothing, where=np.asarray(whole) > 0), np.float64)

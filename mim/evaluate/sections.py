@@ -12,6 +12,7 @@ from mim.evaluate.bootstrap import (
     Bools,
     Estimate,
     Floats,
+    Ints,
     Statistic,
     bootstrap_by_woman,
 )
@@ -163,10 +164,16 @@ class Measurer:
         cases: Sequence[Bools | None] | None,
         maker: str,
         outcome: str | None = None,
+        cells: Ints | None = None,
     ) -> list[Figure]:
-        """A statistic's figures, each named by (name, of what); they share the draws of women."""
+        """A statistic's figures, each named by (name, of what); they share the draws of women.
+
+        With ``cells`` ``[row]`` the statistic takes weights of these.
+        """
         looked_for = [None] * len(names) if cases is None else cases
-        found = bootstrap_by_woman(statistic, women, looked_for, **asdict(self.settings))
+        found = bootstrap_by_woman(
+            statistic, women, looked_for, **asdict(self.settings), cells=cells
+        )
         return [
             Figure(self.task, name, self.unit, *of_maker(maker), estimate, of, outcome)
             for (name, of), estimate in zip(names, found, strict=True)
