@@ -5,22 +5,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import calibration as sklearn_calibration
-from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 
-from mim.evaluate.bootstrap import Bools, Floats
+from mim.evaluate.bootstrap import Bools, Floats, bootstrap_by_woman
 from mim.evaluate.calibration import (
     CALIBRATION,
-    calibration_curve,
     calibration_figures,
     calibration_statistic,
     closed_forms,
-    log_odds,
-    smooth_curve,
+    equal_groups,
 )
 from mim.evaluate.figures import ALL
 from mim.evaluate.settings import BootstrapSettings
+from mim.schemas.score_scale import log_odds
 
 
 def drawn(rows: int, seed: int, intercept: float = 0.0, slope: float = 1.0) -> tuple[Floats, Bools]:
@@ -92,47 +90,20 @@ def test_what_is_not_defined_is_missing(chance, cancer, missing) -> None:
 
 def test_groups_are_scikit_learns() -> None:
     chance, cancer = drawn(2000, 5)
-    ours = calibration_curve(chance, cancer, ones(cancer), points=10)
+    group = equal_groups(chance, ones(cancer), 10)
     observed, expected = sklearn_calibration.calibration_curve(
         cancer, chance, n_bins=10, strategy="quantile"
     )
-    assert ours.observed == pytest.approx(observed)
-    assert ours.expected == pytest.approx(expected)
-    assert ours.weight == pytest.approx([200] * 10)
+    assert np.bincount(group).tolist() == [200] * 10
+    assert np.bincount(group, cancer) / 200 == pytest.approx(observed)
+    assert np.bincount(group, chance) / 200 == pytest.approx(expected)
 
 
 def test_groups_of_weighted_and_equal_probabilities() -> None:
-    chance, cancer = np.array([0.1] * 6 + [0.5, 0.9]), np.array([False] * 7 + [True])
-    found = calibration_curve(chance, cancer, np.array([1.0] * 6 + [6, 6]), points=3)
-    assert found.expected == pytest.approx([0.1, 0.5, 0.9])
-    assert found.observed == pytest.approx([0, 0, 1])
-    assert found.weight == pytest.approx([6, 6, 6])
-    assert len(calibration_curve(np.array([]), np.array([], bool), np.array([])).weight) == 0
-
-
-def test_the_smooth_curve_is_scikit_learns_isotonic_regression() -> None:
-    chance, cancer = drawn(800, 6)
-    chance = chance.round(2)
-    weights = np.random.default_rng(7).poisson(1, 800).astype(float)
-    found = smooth_curve(chance, cancer, weights)
-    theirs = IsotonicRegression().fit(chance, cancer, sample_weight=weights)
-    assert (np.diff(found.observed) > 0).all()
-    steps = np.unique(theirs.predict(chance[weights > 0]))
-    assert found.observed == pytest.approx(steps)
-    assert found.weight.sum() == weights.sum()
-    assert len(smooth_curve(np.array([]), np.array([], bool), np.array([])).weight) == 0
-
-
-def test_the_curve_of_a_planted_truth_is_the_truth() -> None:
-    chance, cancer = drawn(200_000, 8, intercept=-1)
-    truth = chance * np.exp(-1) / (1 - chance + chance * np.exp(-1))
-    for found in (
-        calibration_curve(chance, cancer, ones(cancer)),
-        smooth_curve(chance, cancer, ones(cancer)),
-    ):
-        wanted = np.interp(found.expected, np.sort(chance), np.sort(truth))
-        off = np.abs(found.observed - wanted)
-        assert np.average(off, weights=found.weight) < 0.01
+    chance = np.array([0.1] * 6 + [0.5, 0.9])
+    group = equal_groups(chance, np.array([1.0] * 6 + [6, 6]), 3)
+    assert group.tolist() == [0] * 6 + [1, 2]
+    assert len(equal_groups(np.array([]), np.array([]), 3)) == 0
 
 
 def test_closed_forms_are_those_of_the_textbook() -> None:
@@ -196,3 +167,24 @@ def test_bootstrap_and_closed_intervals_agree_and_weights_leave_only_the_former(
     )
     assert all(figure.closed is None for figure in weighted)
     assert weighted[0].estimate.value == pytest.approx(((2 - cancer) @ chance) / cancer.sum())
+
+
+@pytest.mark.parametrize("enriched", [False, True])
+def test_rows_put_in_cells_have_the_intervals_of_rows_taken_singly(enriched: bool) -> None:
+    """Cells are 1 / 128 of a log odd wide: what they cost is far less than an interval's width.
+
+    The value too may differ by it: rows that weigh unlike each other have cells of their own.
+    """
+    chance, cancer = drawn(6000, 11)
+    weights = np.where(cancer, 1 + (np.arange(6000) % 2), 3.0) if enriched else ones(cancer)
+    woman, bootstrap = np.arange(6000) // 3, {"resamples": 64, "seed": 4}
+    found = calibration_figures(chance, cancer, woman, weights, ALL, BootstrapSettings(**bootstrap))
+    statistic = calibration_statistic(chance, cancer)
+    singly = bootstrap_by_woman(
+        lambda times: statistic(times * weights), woman, [cancer] * 4, **bootstrap
+    )
+    for figure, row in zip(found, singly, strict=True):
+        wide = row.high - row.low
+        assert figure.estimate.value == pytest.approx(row.value, abs=wide / 200)
+        assert figure.estimate.low == pytest.approx(row.low, abs=wide / 200)
+        assert figure.estimate.high == pytest.approx(row.high, abs=wide / 200)

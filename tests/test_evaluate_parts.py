@@ -217,6 +217,54 @@ def test_prevalence_brings_probabilities_of_enriched_exams_to_the_programmes() -
     assert ratio.closed is None
 
 
+def forgotten(found: Scored, share: float, seed: int) -> Scored:
+    """Exams of which a share of those without a cancer has an unknown outcome."""
+    gone = ~found.cancer & (np.random.default_rng(seed).random(len(found.score)) < share)
+    rows = found.rows.with_columns(
+        cancer=pl.Series(found.cancer).set(pl.Series(gone), None),
+        outcome=pl.Series(np.where(gone, str(Outcome.UNKNOWN), found.outcome).tolist()),
+    )
+    return Scored("exams", rows, found.scores, 0)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6])
+def test_unknown_outcomes_of_enriched_exams_change_no_rate(share: float) -> None:
+    """All cancers of a programme, one in ten of its other exams, and a part of these not known."""
+    programme, other = exams(60_000, 13, risk=-5), exams(60_000, 14, risk=-5)
+    rates = PrevalenceSettings(
+        *(
+            1000 * float((programme.outcome == kind).mean())
+            for kind in (Outcome.SCREEN_DETECTED, Outcome.INTERVAL)
+        )
+    )
+
+    def enriched(found: Scored, seed: int) -> Scored:
+        kept = found.cancer | (np.random.default_rng(seed).random(len(found.score)) < 0.1)
+        return forgotten(found.where(kept), share, seed)
+
+    settings = EvaluateSettings(resamples=10, seed=2, prevalence=rates)
+    section = scale_figures(enriched(other, 15), enriched(programme, 16), settings)
+    [ratio] = pick(section.figures, name="expected_over_observed", maker=ALL)
+    assert ratio.estimate.value == pytest.approx(1, abs=0.08)
+    scale = scale_of(enriched(other, 15), rates)
+    assert scale is not None
+    truth = scale.read(programme.score, programme.rows["maker"].to_list(), [None] * 60_000)
+    for k in (9, 10):
+        [found] = pick(section.figures, name="cancers_per_1000", of=f"exam score {k}")
+        rate = 1000 * programme.cancer[truth.score_10 == k].mean()
+        assert found.estimate.value == pytest.approx(rate, rel=0.1)
+    expected = [f.estimate.value for f in pick(section.figures, name="expected")]
+    assert np.mean(expected) == pytest.approx(programme.cancer.mean(), rel=0.1)
+
+
+def test_a_mean_probability_has_an_interval_without_cancers() -> None:
+    found = exams(3000, 18, risk=-6)
+    section = scale_figures(exams(6000, 17, risk=-4), found)
+    expected, observed = (pick(section.figures, name=name) for name in ("expected", "observed"))
+    assert observed[0].estimate.low is None
+    assert all(f.estimate.low < f.estimate.value < f.estimate.high for f in expected)
+
+
 def test_no_scale_no_section() -> None:
     assert scale_section(exams(100, 11), {}, SETTINGS) is None
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss
 
 from mim.errors import InputError
-from mim.evaluate.prevalence import kind_factors, prevalence_weights
+from mim.evaluate.prevalence import kind_factors, known_weights, prevalence_weights
 from mim.evaluate.settings import PrevalenceSettings
 from mim.vocab import Outcome
 
@@ -38,6 +38,22 @@ def test_unknown_outcomes_weigh_as_much_as_negative_ones() -> None:
     assert factors[Outcome.UNKNOWN] == factors[Outcome.NEGATIVE] == factors[Outcome.CENSORED]
     assert factors[Outcome.UNKNOWN] == pytest.approx(0.992 / 0.5)
     assert set(factors) == set(KINDS)
+
+
+@given(st.lists(st.sampled_from(KINDS), max_size=200), st.floats(0.1, 400), st.floats(0.1, 400))
+def test_known_exams_stand_for_the_programme_by_themselves(
+    kinds, screen_detected, interval
+) -> None:
+    needed = [Outcome.SCREEN_DETECTED.value, Outcome.INTERVAL.value, Outcome.NEGATIVE.value]
+    outcome = np.array(kinds + needed)
+    known = ~np.isin(outcome, [Outcome.UNKNOWN.value, Outcome.CENSORED.value])
+    weights = known_weights(outcome, known, PrevalenceSettings(screen_detected, interval))
+    assert (weights[~known] == 0).all()
+    assert weights.sum() == pytest.approx(known.sum())
+    share = weights / known.sum()
+    assert share[np.isin(outcome, SCREENED)].sum() == pytest.approx(screen_detected / 1000)
+    assert share[outcome == Outcome.INTERVAL].sum() == pytest.approx(interval / 1000)
+    assert known_weights(outcome, known, PrevalenceSettings()).tolist() == known.tolist()
 
 
 def test_where_no_way_of_finding_is_known_a_cancer_stands_for_both_kinds() -> None:

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,12 +14,12 @@ from sklearn.metrics import roc_auc_score
 
 from mim.evaluate import scale as scale_module
 from mim.evaluate.calibration import calibration_statistic
-from mim.evaluate.operating import selection_thresholds
+from mim.evaluate.operating import threshold_at
 from mim.evaluate.prevalence import prevalence_weights
-from mim.evaluate.scale import LEAST_EXAMS, RANKS, drawn_in, fit_scale, mid_quantiles
+from mim.evaluate.scale import LEAST_EXAMS, RANKS, drawn_in, mid_quantiles, scale_of
+from mim.evaluate.scored import Scored
 from mim.evaluate.settings import PrevalenceSettings
 from mim.schemas.score_scale import Level, ScoreScale
-from mim.schemas.scores import SCORES
 from mim.vocab import SELECTION_RATES
 
 AS_THEY_ARE = PrevalenceSettings()
@@ -42,27 +42,18 @@ class Exams:
             self.cancer, np.where(way, "interval cancer", "screen-detected cancer"), "negative"
         )
 
-    def table(self) -> pa.Table:
-        n = len(self.score)
+    def scored(self) -> Scored:
         columns = {
-            "woman": [f"w{row}" for row in range(n)],
-            "exam": [f"e{row}" for row in range(n)],
-            "breast": ["L"] * n,
-            "score": self.score,
+            "woman": np.arange(len(self.score)),
             "cancer": self.cancer,
             "outcome": self.outcome,
             "maker": self.makers,
-            "split": ["validation"] * n,
-            "priors": [0] * n,
+            "machine": self.machines,
         }
-        schema = SCORES.arrow()
-        return pa.table({f.name: pa.array(columns[f.name], f.type) for f in schema}, schema=schema)
-
-    def named(self) -> dict[str, str]:
-        return {f"e{row}": machine for row, machine in enumerate(self.machines)}
+        return Scored("exams", pl.DataFrame(columns), {"score": self.score}, 0)
 
     def fitted(self, prevalence: PrevalenceSettings = AS_THEY_ARE) -> ScoreScale:
-        found = fit_scale(self.table(), self.named(), prevalence)
+        found = scale_of(self.scored(), prevalence)
         assert found is not None
         return found
 
@@ -74,17 +65,12 @@ def alike(n: int, seed: int) -> Exams:
     return Exams(["ge"] * n, ["A 1"] * n, [0.0] * n, seed)
 
 
-def table_of(scores: list[float]) -> pa.Table:
+def whole_only(scores: list[float]) -> ScoreScale:
     made = alike(len(scores), 1)
     made.score, made.cancer = np.array(scores), np.zeros(len(scores), bool)
     made.outcome = np.array(["negative"] * len(scores))
-    return made.table()
-
-
-def whole_only(scores: list[float]) -> ScoreScale:
-    found = fit_scale(table_of(scores), {}, AS_THEY_ARE)
-    assert found is not None
-    return found
+    made.makers, made.machines = ["unknown"] * len(scores), [""] * len(scores)
+    return made.fitted()
 
 
 def test_new_exams_of_the_same_population_fill_the_tenths() -> None:
@@ -304,9 +290,9 @@ def test_enriched_exams_give_the_scale_of_the_programme() -> None:
     plain = programme.read(enriched.fitted())
     assert plain.probability.sum() > 3 * programme.cancer.sum()
     assert (plain.scale > 9).mean() < 0.09
-    thresholds = selection_thresholds(enriched.table(), rates)
-    assert scale.whole.thresholds == [t.threshold for t in thresholds]
     weights = prevalence_weights(enriched.outcome, rates)
+    thresholds = [threshold_at(enriched.score, weights, rate) for rate in SELECTION_RATES]
+    assert scale.whole.thresholds == [t.threshold for t in thresholds]
     for found in thresholds:
         chosen = enriched.score >= found.threshold
         assert found.selected == chosen.sum()
@@ -314,10 +300,7 @@ def test_enriched_exams_give_the_scale_of_the_programme() -> None:
 
 
 def test_without_exams_or_cancers_there_is_less_and_it_is_said() -> None:
-    test_only = table_of([0.5, 0.6]).set_column(
-        7, SCORES.arrow().field("split"), pa.array(["test"] * 2)
-    )
-    assert fit_scale(test_only, {}, AS_THEY_ARE) is None
+    assert scale_of(alike(0, 1).scored(), AS_THEY_ARE) is None
     scale = whole_only(np.linspace(0, 1, 40).tolist())
     assert (scale.intercept, scale.slope) == (None, None)
     assert scale.reason == "0 validation exams are known to have a cancer; a probability needs 10"

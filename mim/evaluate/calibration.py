@@ -1,4 +1,4 @@
-"""Whether a probability is what it says: curve, intercept, slope, expected over observed, Brier.
+"""Whether a probability is what it says: intercept, slope, expected over observed, Brier score.
 
 Definitions follow Van Calster 2019 (doi 10.1186/s12916-019-1466-7). Probabilities and outcomes are
 arrays ``[row]``; every figure is a function of weights ``[row]``, as the bootstrap needs.
@@ -10,22 +10,17 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import isotonic_regression
-from scipy.special import expit, logit
+from scipy.special import expit
 
-from mim.evaluate.bootstrap import Bools, Floats, Statistic
+from mim.evaluate.bootstrap import NORMAL_95, Bools, Floats, Ints, Statistic, alike, share
 from mim.evaluate.figures import ANY_CANCER, ClosedForm, Figure
 from mim.evaluate.sections import Measurer
 from mim.evaluate.settings import BootstrapSettings
+from mim.schemas.score_scale import log_odds
 from mim.vocab import Task
 
 CALIBRATION = ("expected_over_observed", "calibration_intercept", "calibration_slope", "brier")
 """Figures of ``calibration_statistic``, in its order."""
-
-NORMAL_95 = 1.959963984540054
-
-CERTAIN = 1e-9
-"""Log odds are those of probabilities at least this far from 0 and 1."""
 
 CELLS_PER_LOG_ODD = 128
 """Rows whose log odds lie within one part of so many count as one, at their mean."""
@@ -34,22 +29,13 @@ MOST_STEPS = 50
 MOST_MOVED = 5.0
 
 
-class Curve(NamedTuple):
-    """Points of a calibration curve; a calibrated model has ``observed`` equal to ``expected``."""
-
-    expected: Floats
-    """``[point]``, mean probability, rising."""
-    observed: Floats
-    """``[point]``, share with a cancer."""
-    weight: Floats
-    """``[point]``, weight of the rows behind it."""
-
-
 class Cells(NamedTuple):
     """Rows put together by outcome and log odds, so that a fit takes no time for each row."""
 
-    place: npt.NDArray[np.int64]
+    place: Ints
     """``[row]``, its cell."""
+    first: Ints
+    """``[cell]``, one of its rows."""
     log_odds: Floats
     """``[cell]``"""
     cancer: Bools
@@ -59,10 +45,9 @@ class Cells(NamedTuple):
         """The weight ``[cell]`` of weighted rows."""
         return np.bincount(self.place, of_rows, len(self.cancer)).astype(np.float64)
 
-
-def log_odds(probability: Floats) -> Floats:
-    """Log odds ``[row]`` of probabilities, those of 0 and 1 taken for very nearly so."""
-    return np.asarray(logit(np.clip(probability, CERTAIN, 1 - CERTAIN)), np.float64)
+    def mean(self, of_rows: Floats) -> Floats:
+        """The mean ``[cell]`` of a column ``[row]``."""
+        return self.weight(of_rows) / np.bincount(self.place)
 
 
 def calibration_statistic(probability: Floats, cancer: Bools) -> Statistic:
@@ -83,32 +68,41 @@ def calibration_statistic(probability: Floats, cancer: Bools) -> Statistic:
         probability: ``[row]``, 0 to 1.
         cancer: ``[row]``.
     """
-    columns = np.column_stack([probability, cancer, (probability - cancer) ** 2])
-    cells = _cells(log_odds(probability), cancer)
+    cells = cells_of(log_odds(probability), cancer)
+    columns = np.column_stack([probability, (probability - cancer) ** 2])
 
     def statistic(weights: Floats) -> Floats:
-        expected, observed, squares = weights @ columns
-        total = weights.sum()
-        # Not from the sums: those of uneven weights are rounded.
-        if not (weights[cancer].any() and weights[~cancer].any()):
-            brier = squares / total if total else np.nan
-            return np.array([np.nan, np.nan, np.nan, brier])
-        of_cells = cells.weight(weights)
-        return np.array(
-            [
-                expected / observed,
-                _in_the_large(cells, of_cells),
-                _recalibrated(cells, of_cells)[0][1],
-                squares / total,
-            ]
-        )
+        return _figures(cells, cells.weight(weights), *(weights @ columns).tolist())
 
     return statistic
 
 
+def _figures(cells: Cells, weights: Floats, expected: float, squares: float) -> Floats:
+    """The figures of ``CALIBRATION``.
+
+    Args:
+        cells: of the rows.
+        weights: ``[cell]``
+        expected: weighted sum of the rows' probabilities.
+        squares: weighted sum of their squared distances from what came.
+    """
+    brier = float(share(squares, weights.sum()))
+    # Not from the sums: those of uneven weights are rounded.
+    if not (weights[cells.cancer].any() and weights[~cells.cancer].any()):
+        return np.array([np.nan, np.nan, np.nan, brier])
+    return np.array(
+        [
+            expected / (weights @ cells.cancer),
+            _in_the_large(cells, weights),
+            _recalibrated(cells, weights)[0][1],
+            brier,
+        ]
+    )
+
+
 def recalibration(of_rows: Floats, cancer: Bools, weights: Floats) -> tuple[float, float]:
     """Intercept and slope of log odds(cancer) on log odds ``[row]``; NaN where none fits."""
-    cells = _cells(of_rows, cancer)
+    cells = cells_of(of_rows, cancer)
     intercept, slope = _recalibrated(cells, cells.weight(weights))[0].tolist()
     return intercept, slope
 
@@ -123,7 +117,7 @@ def closed_forms(probability: Floats, cancer: Bools) -> list[ClosedForm | None]:
     """
     weights = np.ones(len(cancer))
     ratio, intercept, slope, brier = calibration_statistic(probability, cancer)(weights).tolist()
-    cells = _cells(log_odds(probability), cancer)
+    cells = cells_of(log_odds(probability), cancer)
     of_cells = cells.weight(weights)
     found: list[ClosedForm | None] = [None] * len(CALIBRATION)
     if not np.isnan(ratio):
@@ -161,14 +155,22 @@ def calibration_figures(
         maker: whose exams they are, or "all".
         settings: of the bootstrap.
     """
-    statistic = calibration_statistic(probability, cancer)
+    cells = cells_of(log_odds(probability), cancer, weights)
+    weight = weights[cells.first]
+    columns = np.column_stack([cells.mean(probability), cells.mean((probability - cancer) ** 2)])
+
+    def statistic(drawn: Floats) -> Floats:
+        counted = drawn * weight
+        return _figures(cells, counted, *(counted @ columns).tolist())
+
     found = Measurer(Task.CANCER, "exams", settings).figures(
         [(name, None) for name in CALIBRATION],
-        lambda drawn: statistic(drawn * weights),
+        statistic,
         woman,
         [cancer] * len(CALIBRATION),
         maker,
         ANY_CANCER,
+        cells.place,
     )
     closed: Sequence[ClosedForm | None] = [None] * len(found)
     if (weights == 1).all():
@@ -176,72 +178,28 @@ def calibration_figures(
     return [replace(figure, closed=form) for figure, form in zip(found, closed, strict=True)]
 
 
-def calibration_curve(
-    probability: Floats, cancer: Bools, weights: Floats, points: int = 10
-) -> Curve:
-    """Rows in groups of equal weight by their probability, equal probabilities in one group.
+def equal_groups(probability: Floats, weights: Floats, groups: int) -> Ints:
+    """The group ``[row]`` of each row, from 0 on: equal weights, and equal probabilities in one group.
 
     Args:
-        probability: ``[row]``, 0 to 1.
-        cancer: ``[row]``.
-        weights: ``[row]``.
-        points: wanted groups; fewer where many probabilities are equal.
+        probability: ``[row]``
+        weights: ``[row]``
+        groups: wanted; fewer where many probabilities are equal.
     """
-    return _curve(equal_groups(probability, weights, points), probability, cancer, weights)
-
-
-def equal_groups(probability: Floats, weights: Floats, groups: int) -> npt.NDArray[np.int64]:
-    """The group ``[row]`` of each row, from 0 on, as in ``calibration_curve``."""
     _, place = np.unique(probability, return_inverse=True)
     weight = np.bincount(place, weights)
     middle = (np.cumsum(weight) - weight / 2) / max(weight.sum(), np.finfo(float).tiny)
-    group: npt.NDArray[np.int64] = np.minimum((middle * groups).astype(np.int64), groups - 1)
+    group: Ints = np.minimum((middle * groups).astype(np.int64), groups - 1)
     return group[place]
 
 
-def smooth_curve(probability: Floats, cancer: Bools, weights: Floats) -> Curve:
-    """The rising curve that fits best (isotonic regression): a point for each of its steps.
-
-    Nothing is set but that a higher probability means no fewer cancers (Ayer 1955, doi
-    10.1214/aoms/1177728423). Its ends lie too low and too high: read them with care.
-
-    Args:
-        probability: ``[row]``, 0 to 1.
-        cancer: ``[row]``.
-        weights: ``[row]``, above 0 where a row counts.
-    """
-    counted = weights > 0
-    probability, cancer, weights = probability[counted], cancer[counted], weights[counted]
-    values, place = np.unique(probability, return_inverse=True)
-    if not len(values):
-        return _curve(place, probability, cancer, weights)
-    weight = np.bincount(place, weights)
-    share = np.bincount(place, weights * cancer) / weight
-    steps = np.asarray(isotonic_regression(share, weights=weight).blocks)
-    group = np.searchsorted(steps, np.arange(len(values)), side="right") - 1
-    return _curve(group[place], probability, cancer, weights)
-
-
-def _curve(
-    group: npt.NDArray[np.int64], probability: Floats, cancer: Bools, weights: Floats
-) -> Curve:
-    weight = np.bincount(group, weights).astype(np.float64)
-    there = weight > 0
-    expected, observed = (
-        np.bincount(group, weights * column)[there] / weight[there]
-        for column in (probability, cancer)
-    )
-    return Curve(expected, observed, weight[there])
-
-
-def _cells(of_rows: Floats, cancer: Bools) -> Cells:
+def cells_of(of_rows: Floats, cancer: Bools, *others: npt.NDArray[np.generic]) -> Cells:
+    """Rows with nearly equal log odds ``[row]``, and equal in all other columns ``[row]``, as one cell."""
     part = np.floor(of_rows * CELLS_PER_LOG_ODD).astype(np.int64)
-    _, place = np.unique(2 * part + cancer, return_inverse=True)
-    rows = np.bincount(place)
+    place, first = alike(part, cancer, *others)
     # Rounded, so that equal probabilities stay equal, with a cancer and without.
-    return Cells(
-        place, (np.bincount(place, of_rows) / rows).round(9), np.bincount(place, cancer) > 0
-    )
+    means = (np.bincount(place, of_rows) / np.bincount(place)).round(9)
+    return Cells(place, first, means, cancer[first])
 
 
 def _in_the_large(cells: Cells, weights: Floats) -> float:

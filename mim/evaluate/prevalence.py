@@ -27,9 +27,33 @@ def prevalence_weights(outcome: npt.NDArray[np.str_], settings: PrevalenceSettin
     Raises:
         InputError: as ``kind_factors``.
     """
-    factors = kind_factors(outcome, settings)
-    kinds, place = np.unique(outcome, return_inverse=True)
-    return np.array([factors[str(kind)] for kind in kinds], dtype=np.float64)[place]
+    weights = np.ones(len(outcome))
+    for kind, factor in kind_factors(outcome, settings).items():
+        if factor != 1:
+            weights[outcome == kind] = factor
+    return weights
+
+
+def known_weights(
+    outcome: npt.NDArray[np.str_], known: Bools, settings: PrevalenceSettings
+) -> Floats:
+    """The weight of each exam ``[row]`` where only those of known outcome count.
+
+    These stand for the programme by themselves: weighed among all exams, those of unknown outcome
+    would take weight from the ones free of cancer, and none from the cancers. The weights add up to
+    the number of known ones.
+
+    Args:
+        outcome: ``[row]``, values of ``Outcome``.
+        known: ``[row]``, whether it is known if there is a cancer; others weigh 0.
+        settings: the programme's rates; without them every weight is 1.
+
+    Raises:
+        InputError: as ``kind_factors``, of the known exams.
+    """
+    weights = np.zeros(len(outcome))
+    weights[known] = prevalence_weights(outcome[known], settings)
+    return weights
 
 
 def kind_factors(outcome: npt.NDArray[np.str_], settings: PrevalenceSettings) -> dict[str, float]:

@@ -2,16 +2,14 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta, norm
+from scipy.stats import beta
 
-from mim.evaluate.bootstrap import Bools, Floats
+from mim.evaluate.bootstrap import NORMAL_95, Bools, Floats, Ints
 from mim.evaluate.figures import ClosedForm
 
 WILSON = "Wilson"
 WILSON_BY_WOMAN = "Wilson, effective number"
 EXACT = "Clopper-Pearson"
-
-_QUANTILE = float(norm.ppf(0.975))
 
 
 def wilson(found: int, n: int) -> ClosedForm | None:
@@ -39,18 +37,20 @@ def exact(found: int, n: int) -> ClosedForm | None:
     if not n:
         return None
     low = float(beta.ppf(0.025, found, n - found + 1)) if found else 0.0
-    return ClosedForm(low, upper_bound(found, n, 0.975), EXACT)
+    return ClosedForm(low, float(upper_bound(found, n, 0.975)), EXACT)
 
 
-def upper_bound(found: int, n: int, confidence: float) -> float:
-    """Clopper and Pearson's one-sided upper bound of a share; 1 where nothing is known.
+def upper_bound(found: Ints | int, n: Ints | int, confidence: float) -> Floats:
+    """Clopper and Pearson's one-sided upper bounds ``[...]`` of shares; 1 where nothing is known.
 
     Args:
-        found: rows counted, such as cancers missed, 0 to ``n``.
-        n: rows in all, one for each woman.
+        found: ``[...]``, rows counted, such as cancers missed, 0 to ``n``.
+        n: ``[...]``, rows in all, one for each woman.
         confidence: the least chance that the truth lies at or below the bound, such as 0.95.
     """
-    return float(beta.ppf(confidence, found + 1, n - found)) if found < n else 1.0
+    rest = np.subtract(n, found)
+    bounds = beta.ppf(confidence, np.add(found, 1), np.maximum(rest, 1))
+    return np.asarray(np.where(rest > 0, bounds, 1.0), np.float64)
 
 
 def wilson_by_woman(found: Bools, women: npt.NDArray[np.generic]) -> ClosedForm | None:
@@ -95,9 +95,9 @@ def _effective(rest: Floats, woman: npt.NDArray[np.intp], rows: npt.NDArray[np.i
 
 
 def _wilson(share: float, n: float, name: str) -> ClosedForm:
-    squared = _QUANTILE**2
+    squared = NORMAL_95**2
     middle = (share + squared / (2 * n)) / (1 + squared / n)
-    half = _QUANTILE * np.sqrt(share * (1 - share) / n + squared / (4 * n**2)) / (1 + squared / n)
+    half = NORMAL_95 * np.sqrt(share * (1 - share) / n + squared / (4 * n**2)) / (1 + squared / n)
     # Rounding would leave a hair below 0 of none, and above 1 of all.
     low = 0.0 if share == 0 else float(middle - half)
     high = 1.0 if share == 1 else float(middle + half)

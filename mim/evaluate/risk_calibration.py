@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from mim.evaluate.bootstrap import Floats, Statistic
-from mim.evaluate.calibration import CALIBRATION, NORMAL_95, calibration_statistic
+from mim.evaluate.bootstrap import NORMAL_95, Floats, Statistic
+from mim.evaluate.calibration import CALIBRATION, calibration_statistic
 from mim.evaluate.figures import ClosedForm
 from mim.evaluate.survival import Ends, Followed, over
 

@@ -15,28 +15,23 @@ This takes exams of all makers for alike; women, and so cancers, that differ bet
 evened out as if the machines did it, but for that shift.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
-import pyarrow as pa
 from scipy.special import expit
 
 from mim.evaluate.bootstrap import Bools, Floats
-from mim.evaluate.calibration import log_odds, recalibration
+from mim.evaluate.calibration import recalibration
 from mim.evaluate.operating import threshold_at
-from mim.evaluate.prevalence import prevalence_weights
-from mim.evaluate.scored import Scored, checked, exams
+from mim.evaluate.prevalence import known_weights, prevalence_weights
+from mim.evaluate.scored import Scored
 from mim.evaluate.settings import PrevalenceSettings
-from mim.schemas.score_scale import Level, ScoreScale
+from mim.schemas.score_scale import Level, ScoreScale, log_odds
 from mim.vocab import SELECTION_RATES, Maker, Split
 
 RANKS = np.concatenate([[0.001, 0.002, 0.005], np.arange(1, 100) / 100, [0.995, 0.998, 0.999]])
 """Where quantiles are kept; closer at the ends, since half of the cancers lie in the last hundredth."""
-
-MACHINES = {"exam": pl.String, "machine": pl.String}
 
 LEAST_EXAMS = 50
 """Reference exams of a maker or machine that has a level of its own."""
@@ -97,27 +92,12 @@ class Fitted:
     quantiles: Floats
 
 
-def fit_scale(
-    scores: pa.Table, machines: Mapping[str, str | None], prevalence: PrevalenceSettings
-) -> ScoreScale | None:
-    """The scale of a model's validation exams; None where none of them has a score.
-
-    Args:
-        scores: by ``mim.schemas.scores.SCORES``; other splits are left out.
-        machines: by exam, model and software version; an exam may be missing.
-        prevalence: what the programme sees, where these exams hold more cancers or fewer.
-
-    Raises:
-        InputError: the table breaks its schema, or the exams cannot stand for the programme.
-    """
-    rows = checked(scores).filter(pl.col("split") == Split.VALIDATION.value)
-    made = pl.DataFrame({"exam": [*machines], "machine": [*machines.values()]}, MACHINES)
-    rows = rows.join(made, on="exam", how="left", maintain_order="left")
-    return scale_of(exams(rows), prevalence)
-
-
 def scale_of(found: Scored, prevalence: PrevalenceSettings) -> ScoreScale | None:
     """The scale of reference exams with the scores of one model; None without any.
+
+    Args:
+        found: the validation exams; scores of 0 to 1 can give a probability.
+        prevalence: what the programme sees, where these exams hold more cancers or fewer.
 
     Raises:
         InputError: the exams cannot stand for the programme.
@@ -127,7 +107,7 @@ def scale_of(found: Scored, prevalence: PrevalenceSettings) -> ScoreScale | None
     weight = prevalence_weights(found.outcome, prevalence)
     known_weight = np.zeros(len(weight))
     if found.cancer.any():
-        known_weight[found.known] = prevalence_weights(found.outcome[found.known], prevalence)
+        known_weight = known_weights(found.outcome, found.known, prevalence)
         known_weight *= found.cancer.sum() / (known_weight @ found.cancer)
     machine = found.machines().fill_null("").to_numpy().astype(np.str_)
     reference = Exams(

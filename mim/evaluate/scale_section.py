@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from markupsafe import Markup
 
-from mim.evaluate.bootstrap import Bools, Floats
-from mim.evaluate.calibration import CALIBRATION, calibration_figures, equal_groups
+from mim.evaluate.bootstrap import Floats, alike, share
+from mim.evaluate.calibration import CALIBRATION, calibration_figures, cells_of, equal_groups
 from mim.evaluate.charts import Calibrated, calibration_svg
 from mim.evaluate.figures import ALL, ANY_CANCER, Figure, makers_among, named
-from mim.evaluate.prevalence import prevalence_weights
+from mim.evaluate.prevalence import known_weights, prevalence_weights
 from mim.evaluate.proportions import wilson_by_woman
 from mim.evaluate.scored import Scored
 from mim.evaluate.sections import Cell, Headline, Measurer, Section, Table, in_words
 from mim.evaluate.settings import EvaluateSettings
-from mim.schemas.score_scale import HIGHEST, Reading, ScoreScale
+from mim.schemas.score_scale import HIGHEST, Reading, ScoreScale, log_odds
 from mim.vocab import CANCERS, Task
 
 NAMES = ("Expected over observed", "Intercept", "Slope", "Brier score")
@@ -31,12 +31,14 @@ class OnScale:
         exams: with its scores alone.
         reading: of them.
         weights: ``[exam]``, how they count by the programme's prevalence.
+        known_weights: ``[exam]``, how those of known outcome count, taken for themselves.
     """
 
     model: str
     exams: Scored
     reading: Reading
     weights: Floats
+    known_weights: Floats
 
 
 def scale_section(
@@ -97,7 +99,13 @@ def scale_section(
 def _read(exams: Scored, model: str, scale: ScoreScale, settings: EvaluateSettings) -> OnScale:
     mine = exams.only(model)
     reading = scale.read(mine.score, mine.rows["maker"].to_list(), mine.machines().to_list())
-    return OnScale(model, mine, reading, prevalence_weights(mine.outcome, settings.prevalence))
+    return OnScale(
+        model,
+        mine,
+        reading,
+        prevalence_weights(mine.outcome, settings.prevalence),
+        known_weights(mine.outcome, mine.known, settings.prevalence),
+    )
 
 
 def _probability(one: OnScale) -> Floats | None:
@@ -111,16 +119,18 @@ def _tenths(one: OnScale, settings: EvaluateSettings) -> list[Figure]:
     exams, score = one.exams, one.reading.score_10
     of = {ALL: np.ones(len(score), np.bool_)}
     of |= {str(kind): exams.outcome == kind for kind in CANCERS if (exams.outcome == kind).any()}
-    known, cancer = exams.known, exams.cancer
+    cancer = exams.cancer
+    cells, first = alike(score, cancer, one.weights, one.known_weights, *of.values())
+    tenth, known = score[first], one.known_weights[first]
+    weights = [(rows * one.weights)[first] for rows in of.values()]
 
-    def counts(rows: Bools, drawn: Floats) -> Floats:
-        return np.bincount(score[rows], drawn[rows], HIGHEST + 1)[1:].astype(np.float64)
+    def counts(drawn: Floats) -> Floats:
+        return np.bincount(tenth, drawn, HIGHEST + 1)[1:].astype(np.float64)
 
     def statistic(drawn: Floats) -> Floats:
-        counted = drawn * one.weights
-        shares = [_share(found, found.sum()) for found in (counts(r, counted) for r in of.values())]
-        rate = 1000 * _share(counts(cancer, counted), counts(known, counted))
-        return np.concatenate([*shares, rate])
+        found = [counts(drawn * of_kind) for of_kind in weights]
+        rate = 1000 * share(counts(drawn * known * cancer[first]), counts(drawn * known))
+        return np.concatenate([*(share(part, part.sum()) for part in found), rate])
 
     levels = range(1, HIGHEST + 1)
     wanted = [("scale_share", outcome, rows, k) for outcome, rows in of.items() for k in levels]
@@ -131,6 +141,7 @@ def _tenths(one: OnScale, settings: EvaluateSettings) -> list[Figure]:
         exams.woman,
         [rows & (score == k) for *_, rows, k in wanted],
         ALL,
+        cells=cells,
     )
     plain = bool((one.weights == 1).all())
     return [
@@ -146,18 +157,12 @@ def _tenths(one: OnScale, settings: EvaluateSettings) -> list[Figure]:
     ]
 
 
-def _share(part: Floats, whole: Floats | float) -> Floats:
-    """NaN where there is no whole."""
-    nothing = np.full(len(part), np.nan)
-    return np.asarray(np.divide(part, whole, nothing, where=np.asarray(whole) > 0), np.float64)
-
-
 def _calibration(one: OnScale, settings: EvaluateSettings) -> list[Figure]:
     """Figures of calibration of all makers and each."""
     probability, exams = _probability(one), one.exams.where(one.exams.known)
     if probability is None:
         return []
-    weights = one.weights[one.exams.known]
+    weights = one.known_weights[one.exams.known]
     found = []
     makers = makers_among(exams.maker)
     for maker in (ALL, *(makers if len(makers) > 1 else ())):
@@ -177,24 +182,29 @@ def _by_group(one: OnScale, settings: EvaluateSettings) -> list[Figure]:
     """Expected and observed share in tenths of the exams by probability, lowest first."""
     probability, exams = _probability(one), one.exams.where(one.exams.known)
     assert probability is not None
-    weights = one.weights[one.exams.known]
+    weights = one.known_weights[one.exams.known]
     group = equal_groups(probability, weights, GROUPS)
     there = np.unique(group)
+    cells = cells_of(log_odds(probability), exams.cancer, weights, group)
+    of_cells, weight = group[cells.first], weights[cells.first]
+    columns = [weight, weight * cells.mean(probability), weight * cells.cancer]
 
     def statistic(drawn: Floats) -> Floats:
-        counted = drawn * weights
-        columns = np.stack([counted, counted * probability, counted * exams.cancer])
-        total, *sums = (np.bincount(group, part, GROUPS)[there].astype(float) for part in columns)
-        return np.concatenate([_share(part, total) for part in sums])
+        total, *sums = (
+            np.bincount(of_cells, drawn * part, GROUPS)[there].astype(float) for part in columns
+        )
+        return np.concatenate([share(part, total) for part in sums])
 
-    names = [(name, f"tenth {k + 1}") for name in ("expected", "observed") for k in there]
+    # A mean probability looks for no cancers.
+    cases = [None] * len(there) + [exams.cancer & (group == k) for k in there]
     found = Measurer(Task.CANCER, "exams", settings.bootstrap()).figures(
-        names,
+        [(name, f"tenth {k + 1}") for name in ("expected", "observed") for k in there],
         statistic,
         exams.woman,
-        [exams.cancer & (group == k) for _ in range(2) for k in there],
+        cases,
         ALL,
         ANY_CANCER,
+        cells.place,
     )
     return [replace(figure, model=one.model) for figure in found]
 

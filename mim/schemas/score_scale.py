@@ -20,6 +20,12 @@ CERTAIN = 1e-9
 """Log odds are those of scores at least this far from 0 and 1."""
 
 
+def log_odds(share: Floats) -> Floats:
+    """Log odds ``[row]`` of shares, those of 0 and 1 taken for very nearly so."""
+    said = np.clip(share, CERTAIN, 1 - CERTAIN)
+    return np.asarray(np.log(said / (1 - said)), np.float64)
+
+
 @dataclass(frozen=True)
 class Level:
     """How the scores lie of all reference exams, of one maker's, or of one software version's.
@@ -144,5 +150,5 @@ class ScoreScale:
         """Log odds ``[exam]`` of a cancer, of scores of a level; NaN where none were fitted."""
         if self.slope is None or self.intercept is None:
             return np.full(len(score), np.nan)
-        said = np.clip(self.as_whole(score, level), CERTAIN, 1 - CERTAIN)
-        return level.intercept + self.intercept + self.slope * np.log(said / (1 - said))
+        said = log_odds(self.as_whole(score, level))
+        return level.intercept + self.intercept + self.slope * said
