@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom, binomtest
+from scipy.stats import binom, binomtest, norm
 
 from mim.evaluate.bootstrap import Bools, Floats
 from mim.evaluate.figures import ALL, ANY_CANCER, find
@@ -16,10 +16,10 @@ from mim.evaluate.rule_out import (
     rule_out_curve,
     rule_out_thresholds,
     ruled_out,
-    upper_bound,
+    upper_bound_of_mix,
     women_needed,
 )
-from mim.evaluate.rule_out_section import rule_out_figures, rule_out_section
+from mim.evaluate.rule_out_section import CHOSEN_HERE, rule_out_figures, rule_out_section
 from mim.evaluate.scored import Scored
 from mim.evaluate.sections import Section
 from mim.evaluate.settings import BootstrapSettings, PrevalenceSettings, RuleOutSettings
@@ -103,13 +103,13 @@ def test_the_bound_is_scipys_exact_one():
     for missed, women in ((0, 10), (1, 40), (7, 50), (30, 31), (4, 4)):
         for confidence in (0.8, 0.95, 0.99):
             exact = binomtest(missed, women).proportion_ci(2 * confidence - 1, "exact").high
-            ours = upper_bound(np.array([missed]), np.array([women]), np.ones(1), confidence)
+            ours = upper_bound_of_mix(np.array([missed]), np.array([women]), np.ones(1), confidence)
             assert float(ours) == pytest.approx(exact, abs=1e-10)
 
 
 def test_the_bound_of_a_mix_is_the_sum_of_each_kinds_at_half_the_error():
     each = [binomtest(k, n).proportion_ci(0.95, "exact").high for k, n in ((3, 100), (5, 40))]
-    ours = upper_bound(np.array([3, 5]), np.array([100, 40]), np.array([0.7, 0.3]), 0.95)
+    ours = upper_bound_of_mix(np.array([3, 5]), np.array([100, 40]), np.array([0.7, 0.3]), 0.95)
     assert float(ours) == pytest.approx(0.7 * each[0] + 0.3 * each[1], abs=1e-10)
 
 
@@ -332,6 +332,38 @@ def test_the_programmes_mix_keeps_the_bound_in_many_sets():
     assert enriched_breaks(3_000, 400_000, PrevalenceSettings(6.0, 2.0)) <= 0.1
 
 
+def broken_by_the_best(checkpoints: int, sets: int) -> float:
+    """Share of sets of 150 women that break 2 % at 95 %, where they chose the best of checkpoints.
+
+    All are equally good: normal scores, those of any two checkpoints correlated by 0.7, and the
+    highest AUC against every exam without cancer is taken. The missed share is then known.
+    """
+    generator, shift, alike = np.random.default_rng(checkpoints), 1.8, 0.7
+    times = 0
+    for _ in range(sets):
+        shared, own = generator.normal(size=150), generator.normal(size=(checkpoints, 150))
+        scores = shift + np.sqrt(alike) * shared + np.sqrt(1 - alike) * own
+        best = scores[np.argmax(norm.cdf(scores).mean(axis=1))]
+        # Of 150 women none may be missed, so the threshold is the lowest score.
+        times += norm.cdf(best.min() - shift) > 0.02
+    return times / sets
+
+
+def test_a_checkpoint_chosen_by_the_same_exams_breaks_the_bound_more_often():
+    assert broken_by_the_best(10, 400) > 0.08
+
+
+@pytest.mark.slow
+def test_the_page_says_how_often_a_chosen_checkpoint_breaks_the_bound():
+    sets = 10_000
+    chance = binom.cdf(0, 150, 0.02)
+    assert abs(broken_by_the_best(1, sets) - chance) <= monte_carlo(chance, sets)
+    for checkpoints, said in ((10, 0.12), (30, 0.16)):
+        found = broken_by_the_best(checkpoints, sets)
+        assert abs(found - said) <= 0.005 + monte_carlo(said, sets)
+        assert f"{said:.0%}".replace("%", " %") in CHOSEN_HERE
+
+
 # ---- on test exams ------------------------------------------------------------------------------
 
 
@@ -398,7 +430,8 @@ def test_enriched_exams_are_counted_as_in_the_programme():
         0.992 * out[healthy].mean(),
     ]
     assert find(figures, "share_ruled_out").value == pytest.approx(sum(per_exam))
-    known = 0.992 * (out & test.known & healthy).sum() / healthy.sum()
+    # Rates of known outcomes: the exams free of cancer stand for all of the programme's.
+    known = 0.992 * (out & test.known & healthy).sum() / (test.known & healthy).sum()
     rate = find(figures, "missed_per_1000_ruled_out", outcome=ANY_CANCER).value
     assert rate == pytest.approx(1000 * sum(per_exam[:2]) / (known + sum(per_exam[:2])))
     missed = find(figures, "missed", outcome=ANY_CANCER).value
@@ -448,9 +481,15 @@ def test_the_curve_moves_one_threshold_over_all_scores():
 # ---- the section --------------------------------------------------------------------------------
 
 
-def section(validation: Scored | None, **settings: object) -> Section:
+def section(
+    validation: Scored | None,
+    chosen_here: bool = False,
+    test: Scored | None = None,
+    **settings: object,
+) -> Section:
     asked = replace(RuleOutSettings(0.05, 0.95), **settings)
-    return rule_out_section(validation, programme(), asked, AS_THEY_ARE, BOOTSTRAP)
+    test = programme() if test is None else test
+    return rule_out_section(validation, test, asked, AS_THEY_ARE, BOOTSTRAP, chosen_here)
 
 
 def test_the_section_chooses_on_validation_exams_and_measures_on_test_exams():
@@ -498,3 +537,47 @@ def test_a_maker_without_cancers_keeps_all_its_exams():
     assert find(made.figures, "share_ruled_out", maker="ge").value > 0
     rate = find(made.figures, "missed_per_1000_ruled_out", maker="hologic", outcome=ANY_CANCER)
     assert (rate.value, rate.reason) == (None, "nothing to measure")
+
+
+def test_the_picture_shows_what_every_threshold_misses_up_to_a_few_times_the_bound():
+    [picture] = section(programme(seed=6)).pictures
+    assert "bound of 5 %" in picture
+    assert picture.count("<path fill") == 3
+    for kind in (SCREEN, INTERVAL):
+        assert f"<title>{kind}</title>" in picture
+    assert picture.count('class="mark"') == 1
+    assert ">25%<" in picture
+    [by_maker] = section(programme(seed=6), by_maker=True).pictures
+    assert 'class="mark"' not in by_maker
+    healthy = programme().where(~programme().cancer)
+    [empty] = section(programme(seed=6), test=healthy).pictures
+    assert empty.count("<path fill") == 1
+
+
+def test_a_checkpoint_chosen_by_the_validation_exams_takes_the_guarantee_back():
+    kept = " ".join(section(programme(seed=6)).words)
+    taken = " ".join(section(programme(seed=6), chosen_here=True).words)
+    assert "whose scores chose nothing of the model" in kept
+    assert "does not hold exactly" not in kept
+    assert "whose scores chose nothing" not in taken
+    assert CHOSEN_HERE in taken
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6])
+def test_unknown_outcomes_change_no_rate_of_enriched_exams(share: float):
+    """One exam in five of the others is kept beside all cancers; some of the kept are not known."""
+    random = np.random.default_rng(9)
+    outcome = random.choice([SCREEN, INTERVAL, str(Outcome.NEGATIVE)], 60_000, p=[0.02, 0.01, 0.97])
+    score = random.normal(np.where(outcome == Outcome.NEGATIVE, 0.3, 0.5), 0.15).clip(0, 1)
+    rates = PrevalenceSettings(*(1000 * (outcome == kind).mean() for kind in (SCREEN, INTERVAL)))
+    healthy = outcome == Outcome.NEGATIVE
+    truth = 1000 * (~healthy)[score < 0.4].mean()
+    gone = healthy & (random.random(len(score)) < share)
+    kept = ~healthy | (random.random(len(score)) < 0.2)
+    told = np.where(gone, str(Outcome.UNKNOWN), outcome)
+    thresholds = [RuleOutThreshold(ALL, 0.4, 200, 3, 0.05, 1000, 500)]
+    test = exams(score[kept], told[kept])
+    figures = rule_out_figures(test, thresholds, RuleOutSettings(), rates, BOOTSTRAP)
+    rate = find(figures, "missed_per_1000_ruled_out", outcome=ANY_CANCER)
+    assert rate.value == pytest.approx(truth, rel=0.05)
+    assert find(figures, "share_ruled_out").value == pytest.approx((score < 0.4).mean(), abs=0.016)

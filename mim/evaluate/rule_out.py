@@ -36,17 +36,14 @@ from math import ceil, log
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-from scipy.stats import beta
 
-from mim.evaluate.bootstrap import Bools, Floats
+from mim.evaluate.bootstrap import Bools, Floats, Ints
 from mim.evaluate.figures import ALL, ANY_CANCER, makers_among
 from mim.evaluate.prevalence import prevalence_weights
+from mim.evaluate.proportions import upper_bound
 from mim.evaluate.scored import Scored
 from mim.evaluate.settings import PrevalenceSettings, RuleOutSettings
 from mim.vocab import CANCERS, Outcome
-
-Counts = npt.NDArray[np.int64]
 
 ROUNDING = 1e-12
 
@@ -126,7 +123,7 @@ def ruled_out(exams: Scored, thresholds: Sequence[RuleOutThreshold]) -> Bools:
     return out
 
 
-def upper_bound(missed: Counts, women: Counts, mix: Floats, confidence: float) -> Floats:
+def upper_bound_of_mix(missed: Ints, women: Ints, mix: Floats, confidence: float) -> Floats:
     """Exact upper bound ``[...]`` of the share of women missed, each kind of cancer weighed by the mix.
 
     Args:
@@ -136,9 +133,7 @@ def upper_bound(missed: Counts, women: Counts, mix: Floats, confidence: float) -
         confidence: one-sided.
     """
     of = np.reshape(women, (-1,) + (1,) * (missed.ndim - 1))
-    level = 1 - (1 - confidence) / len(women)
-    kept = of - missed
-    bounds = np.where(kept > 0, beta.ppf(level, missed + 1, np.maximum(kept, 1)), 1.0)
+    bounds = upper_bound(missed, of, 1 - (1 - confidence) / len(women))
     return np.asarray(np.tensordot(mix, bounds, axes=1))
 
 
@@ -182,7 +177,7 @@ def with_cancer(exams: Scored, outcome: str) -> Bools:
     return exams.cancer if outcome == ANY_CANCER else exams.outcome == outcome
 
 
-def one_of_each_woman(exams: Scored, cancer: Bools, out: Bools) -> Counts:
+def one_of_each_woman(exams: Scored, cancer: Bools, out: Bools) -> Ints:
     """An exam with a cancer ``[woman]`` of each woman who has one: one ruled out if any of hers is.
 
     Args:
@@ -220,7 +215,7 @@ def _threshold(
     missed = np.array([np.searchsorted(scores, candidates) for scores in lowest])
     women = np.array([len(scores) for scores in lowest])
     mix = np.array([kind.share for kind in kinds.values()])
-    uppers = upper_bound(missed, women, mix, settings.confidence)
+    uppers = upper_bound_of_mix(missed, women, mix, settings.confidence)
     kept = np.flatnonzero(uppers <= settings.missed_at_most * (1 + ROUNDING))
     every = _lowest_scores(rows, rows.cancer)
     if not len(kept):
@@ -253,7 +248,7 @@ def _lowest_scores(exams: Scored, mask: Bools) -> Floats:
     return np.sort(exams.score[_lowest_of_each(exams, mask, exams.score)])
 
 
-def _lowest_of_each(exams: Scored, mask: Bools, value: Floats) -> Counts:
+def _lowest_of_each(exams: Scored, mask: Bools, value: Floats) -> Ints:
     """For each woman with rows in a mask ``[exam]``, the one of them with the lowest value."""
     rows = np.flatnonzero(mask)
     rows = rows[np.lexsort((value[rows], exams.woman[rows]))]
