@@ -9,7 +9,7 @@ from test_evaluate_localisation import Study, planted, table
 
 from mim.errors import InputError
 from mim.evaluate.figures import FIGURES
-from mim.evaluate.localisation_section import localisation_section, read_localisation
+from mim.evaluate.localisation_section import UNWEIGHED, localisation_section, read_localisation
 from mim.evaluate.reference import read_reference
 from mim.evaluate.sample import ModelScores, take_sample
 from mim.evaluate.scored import Scored
@@ -26,11 +26,11 @@ from mim.vocab import Split, Task
 QUICK = BootstrapSettings(resamples=50)
 
 
-def section(study: Study) -> Section | None:
+def section(study: Study, weighed: bool = False) -> Section | None:
     rows = pl.DataFrame(study.breasts)
     breasts = Scored("breasts", rows.drop("score"), {"ours": rows["score"].to_numpy()}, 0)
     tables = ((study.images, IMAGES), (study.lesions, LESIONS), (study.marks, MARKS))
-    return localisation_section(breasts, *(table(s, r) for r, s in tables), "ours", QUICK)
+    return localisation_section(breasts, *(table(s, r) for r, s in tables), "ours", QUICK, weighed)
 
 
 def written(rows: list[tuple[str | Cell, ...]]) -> list[list[str]]:
@@ -67,6 +67,14 @@ def test_tables_say_what_was_counted_by_hand() -> None:
     assert "nothing of cancers in women" in words
     rows = pl.DataFrame(pl.from_arrow(FIGURES.from_rows([f.row() for f in found.figures])))
     assert not rows.select(FIGURES.key).is_duplicated().any()
+
+
+def test_beside_weighed_tables_the_section_says_that_it_does_not_weigh() -> None:
+    plain, weighed = section(planted()), section(planted(), weighed=True)
+    assert plain is not None
+    assert weighed is not None
+    assert [*{*weighed.words} - {*plain.words}] == [UNWEIGHED]
+    assert [figure.estimate for figure in plain.figures] == [f.estimate for f in weighed.figures]
 
 
 def test_nothing_is_said_without_boxes_or_marks_and_strangers_are_refused() -> None:

@@ -20,20 +20,18 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from scipy.sparse import csr_array
 
 from mim.errors import InputError
-from mim.evaluate.bootstrap import Bools, Floats, Statistic, bootstrap_by_woman
+from mim.evaluate.bootstrap import Bools, Floats, Ints, Statistic, bootstrap_by_woman, share
 from mim.evaluate.figures import ALL, ANY_CANCER, OWN_RATE, ClosedForm, Figure
 from mim.evaluate.metrics import auc_statistic
 from mim.evaluate.operating import groups_within, highest_share
 from mim.evaluate.proportions import wilson_by_woman
 from mim.evaluate.settings import BootstrapSettings
+from mim.evaluate.survival import together
 from mim.vocab import SELECTION_RATES, Task
-
-Ints = npt.NDArray[np.int64]
 
 FALSE_MARKS = (0.125, 0.25, 0.5, 1.0, 2.0)
 """False marks per image at which the sensitivity is given."""
@@ -216,12 +214,12 @@ def location_statistic(found: Located) -> Statistic:
 
     def statistic(weights: Floats) -> Floats:
         cancers, right = weights[rows], weights[rows] * located
-        figures = [_share(right.sum(), cancers.sum())]
+        figures = [share(right.sum(), cancers.sum())]
         taken = np.cumsum(weights[exams])[last_of_tie]
         for rate in SELECTION_RATES:
             selected = group < groups_within(taken, rate)
-            figures.append(_share(right[selected].sum(), cancers[selected].sum()))
-            figures.append(_share(right[selected].sum(), cancers.sum()))
+            figures.append(share(right[selected].sum(), cancers[selected].sum()))
+            figures.append(share(right[selected].sum(), cancers.sum()))
         return np.array(figures)
 
     return statistic
@@ -309,11 +307,8 @@ def localisation_figures(
         afroc_statistic(found),
     )
 
-    def together(weights: Floats) -> Floats:
-        return np.concatenate([statistic(weights) for statistic in statistics])
-
     estimates = bootstrap_by_woman(
-        together, found.woman, [found.boxed] * len(names), **asdict(settings)
+        together(*statistics), found.woman, [found.boxed] * len(names), **asdict(settings)
     )
     closed = _closed(found)
     return [
@@ -350,7 +345,3 @@ def afroc_statistic(found: Located) -> Statistic:
     score = np.where(found.boxed, found.in_place, found.highest)[used]
     area = auc_statistic(score, found.boxed[used])
     return lambda weights: area(weights[used])
-
-
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole else np.nan

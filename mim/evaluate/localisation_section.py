@@ -25,6 +25,11 @@ from mim.schemas.table import read_table
 from mim.vocab import SELECTION_RATES, Task
 
 ANCHOR = "localisation"
+UNWEIGHED = (
+    "Here exams count once each, not by the programme's prevalence as in other tables: the shares "
+    "selected are shares of these exams. Where these hold more cancers than the programme's, a "
+    "smaller part of the cancers is selected than there."
+)
 
 
 def read_localisation(cohort: Path) -> tuple[pl.DataFrame, pl.DataFrame] | None:
@@ -47,6 +52,7 @@ def localisation_section(
     marks: pl.DataFrame,
     model: str,
     settings: BootstrapSettings,
+    weighed: bool = False,
 ) -> Section | None:
     """Compare a model's marks with the boxes of cancers, counted by breast.
 
@@ -57,6 +63,7 @@ def localisation_section(
         marks: the model's, by ``mim.schemas.marks.MARKS``.
         model: one of ``breasts.scores``.
         settings: of the bootstrap.
+        weighed: whether other tables count exams by a programme's prevalence.
 
     Returns:
         None where no cancer of these breasts has a box, or the model has no mark at all.
@@ -76,7 +83,7 @@ def localisation_section(
     return Section(
         Task.CANCER,
         "Where the model looks",
-        words=_words(found),
+        words=_words(found, weighed),
         headlines=(),
         figures=figures,
         tables=[_located_table(figures, model), _froc_table(figures), _area_table(figures)],
@@ -90,7 +97,7 @@ def localisation_section(
     )
 
 
-def _words(found: Located) -> list[str]:
+def _words(found: Located, weighed: bool) -> list[str]:
     count = _counts(found)
     return [
         f"{count['cancers with a box']:,} breasts with a cancer have a box round it on an image: "
@@ -99,6 +106,7 @@ def _words(found: Located) -> list[str]:
         "A model's marks are the highest places of its map of what raises the breast's score, up to "
         "three on an image. Such a map is no detector: nobody taught it places, it is coarse, and it "
         "also shows what merely goes with cancer. A model may find a cancer and mark another place.",
+        *([UNWEIGHED] if weighed else []),
         "A false mark lies in no box, on an image of a breast known to be free of cancer or on one "
         f"with a box: {count['images']:,} images count. Breasts with a cancer count among them more "
         "often than in a programme.",
