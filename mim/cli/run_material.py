@@ -17,6 +17,7 @@ from mim.train.callbacks import track_report
 from mim.train.card import RunCard
 from mim.train.cases import case_pictures
 from mim.train.marks import exams_to_mark, marks_of_run
+from mim.train.metric import LAST_EPOCH
 from mim.train.run import score, validation_scores
 from mim.train.settings import WandbMode
 from mim.vocab import Split
@@ -37,6 +38,7 @@ def run_material(run: Path, split: Split) -> Material:
         attrition=read_table(attrition, ATTRITION) if attrition.is_file() else None,
         contact_sheet=sheet if sheet.is_file() else None,
         run=read_json(run / "run.json"),
+        chosen_by_validation=RunCard.read(run).settings["train"]["metric"] != LAST_EPOCH,
     )
 
 

@@ -20,6 +20,14 @@ class Step:
     kept: int
     remark: str = ""
 
+    def rows(self) -> list[dict[str, object]]:
+        """As rows of a table: what was left out and why, then what was kept."""
+        counts = [*self.left_out, (KEPT, self.kept)]
+        return [
+            {"step": self.step, "unit": self.unit, "reason": reason, "count": count}
+            for reason, count in counts
+        ]
+
 
 def steps(attrition: pa.Table | None, sample: Sample | None, split: str) -> list[Step]:
     """Steps in the order of the table, then the evaluation's own of what cancer scores rest on.

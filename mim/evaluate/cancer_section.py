@@ -20,6 +20,7 @@ from mim.evaluate.figures import (
 from mim.evaluate.measured import Measured
 from mim.evaluate.metrics import roc_curve
 from mim.evaluate.ranked import UNKNOWN
+from mim.evaluate.sample import Sample
 from mim.evaluate.scored import EXAM_OUTCOMES, Scored
 from mim.evaluate.sections import Cell, Headline, Section, Table, in_words
 from mim.vocab import CANCERS, Outcome, Task
@@ -106,6 +107,16 @@ def outcome_section(measured: Measured) -> Section:
         facts={"counts": counts},
         anchor="scores",
     )
+
+
+def outcome_rows(sample: Sample) -> list[dict[str, object]]:
+    """How many breasts and exams have each outcome, as rows of a table."""
+    return [
+        {"unit": rows.unit, "outcome": str(outcome), "count": _counts(rows)[outcome]}
+        for rows in (sample.breasts, sample.exams)
+        if rows is not None
+        for outcome in EXAM_OUTCOMES
+    ]
 
 
 def _of_what(exams: Scored) -> str:

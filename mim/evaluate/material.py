@@ -46,6 +46,7 @@ class Material:
         attrition: rows of ``mim.schemas.cohort.ATTRITION``, in the order of the steps.
         contact_sheet: PNG with some of the model's inputs.
         run: ``run.json`` of the first model; missing where it is no run.
+        chosen_by_validation: whether its checkpoint was chosen by its validation exams.
         training: the exams that it was trained on, where they are at hand.
         looked: where the first model looks, and where cancers lie; missing: not known.
         draw: draws exams with what raises the first model's score; missing: it cannot be asked.
@@ -62,6 +63,7 @@ class Material:
     attrition: pa.Table | None = None
     contact_sheet: Path | None = None
     run: Mapping[str, Any] | None = None
+    chosen_by_validation: bool = False
     training: SampleFacts | None = None
     looked: Looked | None = None
     draw: Draw | None = None

@@ -9,6 +9,7 @@ import polars as pl
 from mim.evaluate.bootstrap import Floats
 from mim.evaluate.detection import Detection, Selection, detect, programme_shares
 from mim.evaluate.figures import MAKER, OWN_RATE, STORED_THRESHOLD, Figure
+from mim.evaluate.prevalence import prevalence_weights
 from mim.evaluate.readers import Calls, reader_calls
 from mim.evaluate.sample import Sample
 from mim.evaluate.scored import Scored
@@ -90,7 +91,8 @@ def measure(
     calls = reader_calls(sample)
     shares = programme_shares(sample.exams, settings.prevalence)
     own = [Selection(OWN_RATE, rate) for rate in SELECTION_RATES]
-    own += [Selection(f"rate of {found.name}", found.rate) for found in calls]
+    weights = prevalence_weights(sample.exams.outcome, settings.prevalence)
+    own += [Selection(f"rate of {found.name}", found.rate_of(weights)) for found in calls]
     exams = {}
     for model in sample.models:
         stored = stored_selections(scales[model], sample.exams) if model in scales else []

@@ -8,14 +8,14 @@ from pathlib import Path
 import polars as pl
 
 from mim.evaluate import attrition as losses
-from mim.evaluate.cancer_section import outcome_section, roc_section
+from mim.evaluate.cancer_section import outcome_rows, outcome_section, roc_section
 from mim.evaluate.comparison_section import comparison_section
 from mim.evaluate.density_section import density_section
 from mim.evaluate.figures import FIGURES, Figure
 from mim.evaluate.localisation_section import localisation_section
 from mim.evaluate.material import Material, require_one_split
 from mim.evaluate.measured import measure
-from mim.evaluate.page import Shown, draw_page, inline_png, machine
+from mim.evaluate.page import Shown, draw_page, inline_png, machine, page_sliders
 from mim.evaluate.quality_section import quality_section
 from mim.evaluate.reader_section import reader_section
 from mim.evaluate.risk_section import risk_section
@@ -25,6 +25,7 @@ from mim.evaluate.scale_section import scale_section
 from mim.evaluate.sections import Headline, Section
 from mim.evaluate.selection_section import selection_section
 from mim.evaluate.settings import EvaluateSettings
+from mim.evaluate.slider import slider_rows
 from mim.evaluate.subgroup_section import subgroup_section
 from mim.schemas.table import write_table, write_whole
 from mim.vocab import Task
@@ -56,9 +57,10 @@ class Summary:
 
 
 def write_report(material: Material, out: Path, settings: EvaluateSettings) -> Summary:
-    """Measure models and write ``index.html``, ``metrics.json`` and the figures as tables.
+    """Measure models and write ``index.html``, ``metrics.json`` and the page's numbers as tables.
 
-    Every figure of the page stands in ``metrics.parquet`` and ``metrics.csv``.
+    ``metrics.csv`` and ``metrics.parquet`` hold every figure; ``thresholds.csv`` every place of the
+    sliders, ``outcomes.csv`` what became of breasts and exams, ``attrition.csv`` the attrition.
 
     Args:
         material: what to measure.
@@ -84,7 +86,14 @@ def write_report(material: Material, out: Path, settings: EvaluateSettings) -> S
     rows = [figure.row() for figure in figures]
     table = FIGURES.from_rows(rows)
     write_table(table, out / "metrics.parquet")
-    write_whole(out / "metrics.csv", pl.DataFrame(pl.from_arrow(table)).write_csv().encode())
+    _write_csv(out / "metrics.csv", pl.DataFrame(pl.from_arrow(table)))
+    _write_csv(out / "attrition.csv", pl.DataFrame([row for step in steps for row in step.rows()]))
+    if material.sample is not None:
+        stops = [
+            row for data in page_sliders(material.sample, settings) for row in slider_rows(data)
+        ]
+        _write_csv(out / "thresholds.csv", pl.DataFrame(stops, infer_schema_length=None))
+        _write_csv(out / "outcomes.csv", pl.DataFrame(outcome_rows(material.sample)))
     facts = {
         "title": material.title,
         "note": material.note,
@@ -102,6 +111,10 @@ def write_report(material: Material, out: Path, settings: EvaluateSettings) -> S
     write_whole(out / "metrics.json", text.encode())
     write_whole(out / "index.html", page.encode())
     return Summary(tuple(shown.headlines), out / "index.html", tuple(figures))
+
+
+def _write_csv(path: Path, table: pl.DataFrame) -> None:
+    write_whole(path, table.write_csv().encode())
 
 
 def _facts(sections: list[Section]) -> Iterator[tuple[str, object]]:
@@ -129,7 +142,13 @@ def _cancer(material: Material, settings: EvaluateSettings) -> tuple[list[Figure
         scale_section(sample.exams, material.scales, settings),
         subgroup_section(measured, figures),
         outcome_section(measured),
-        localisation_section(sample.breasts, *material.looked, first, settings.bootstrap())
+        localisation_section(
+            sample.breasts,
+            *material.looked,
+            first,
+            settings.bootstrap(),
+            settings.prevalence.given,
+        )
         if material.looked and sample.breasts is not None
         else None,
         replace(
@@ -139,6 +158,7 @@ def _cancer(material: Material, settings: EvaluateSettings) -> tuple[list[Figure
                 settings.rule_out,
                 settings.prevalence,
                 settings.bootstrap(),
+                material.chosen_by_validation,
             ),
             anchor="rule-out",
         ),
