@@ -108,8 +108,6 @@ def _compared(rule: str | None) -> tuple[str, ...]:
 
 def _kept_from(model: Detection, selection: Selection) -> bool:
     """Whether equal scores keep a model from selecting the share that a rule wants."""
-    if is_score_rule(selection.rule) and selection.threshold is not None:
-        return False
     rows, rate = model.rows, selection.rate
     share = model.at(Quantity("share_selected", ALL, selection))[0]
     left = rows.score[~model.selected(selection)]
