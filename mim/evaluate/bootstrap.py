@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array
 from tqdm import tqdm
 
 from mim.workers.local import cores
@@ -114,7 +114,8 @@ class Counted:
     """
 
     def __init__(self, cell: Ints, woman: Ints, shape: tuple[int, int]) -> None:
-        rows = csr_array((np.ones(len(cell)), (cell, woman)), shape=shape)
+        # Columns are women, so that a product reads them in their order and its few cells stay near.
+        rows = csc_array((np.ones(len(cell)), (cell, woman)), shape=shape)
         # As many women are drawn as there are, and each brings the rows of one at most.
         drawn = shape[1] * rows.data.max(initial=0)
         most = min(drawn, MOST_TIMES * np.bincount(cell, minlength=1).max())
