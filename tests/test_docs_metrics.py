@@ -93,7 +93,10 @@ def test_figures_marked_with_a_star_are_those_logged() -> None:
 def test_every_rule_of_selection_is_explained_and_no_other(figures: list[Figure]) -> None:
     rules = {figure.rule for figure in figures if figure.rule is not None}
     coarse = programme(60, models={"ten": lambda visible, _: np.round(visible)})
-    rules |= {selection.rule for selection in by_score(coarse.exams, "ten")}
+    rules |= {
+        selection.rule
+        for selection in by_score(coarse.exams, "ten", np.ones(len(coarse.exams.score)))
+    }
     made = {
         re.sub(r"^score \S+ or more of .*", "score k or more of M", named_rule)
         for named_rule in (re.sub(r"^(rate|\w+ity) of .*", r"\1 of R", rule) for rule in rules)

@@ -177,7 +177,7 @@ def test_the_same_scores_in_another_order_give_the_same_bytes(tmp_path: Path, sh
     names = {path.name for path in (tmp_path / "a").iterdir()}
     assert names == {
         *("index.html", "metrics.json", "metrics.csv", "metrics.parquet"),
-        *("thresholds.csv", "outcomes.csv", "attrition.csv"),
+        *("threshold.csv", "outcomes.csv", "attrition.csv"),
     }
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()

@@ -27,7 +27,7 @@ RATE_OF_PARTS = 0.088
 
 SCORE_RULE = "score {} or more of {}"
 
-MOST_COARSE, SCORES_SHOWN = 20, 5
+MOST_COARSE, SCORES_SHOWN = 20, 3
 """Different scores up to which they are coarse, and how many of the highest are selected by."""
 
 
@@ -96,7 +96,7 @@ def measure(
     exams = {}
     for model in sample.models:
         stored = stored_selections(scales[model], sample.exams) if model in scales else []
-        rules = [*own, *by_score(sample.exams, model), *stored]
+        rules = [*own, *by_score(sample.exams, model, weights), *stored]
         exams[model] = detect(sample.exams, model, rules, settings.bootstrap(), shares)
     breasts = {}
     if sample.breasts is not None:
@@ -112,7 +112,7 @@ def measure(
     )
 
 
-def by_score(exams: Scored, model: str) -> list[Selection]:
+def by_score(exams: Scored, model: str, weights: Floats) -> list[Selection]:
     """Rules "score 10 or more" of models whose scores are too coarse to select any share, as 1 to 10.
 
     Such a model has the score for its threshold; the others select the same share of the exams, so
@@ -122,7 +122,7 @@ def by_score(exams: Scored, model: str) -> list[Selection]:
     for coarse, score in exams.scores.items():
         values = np.unique(score)[::-1]
         for value in values[:SCORES_SHOWN] if len(values) <= MOST_COARSE else ():
-            rate = float((score >= value).mean())
+            rate = float(weights[score >= value].sum() / weights.sum())
             rule = SCORE_RULE.format(f"{value:g}", coarse)
             found.append(Selection(rule, rate, float(value) if coarse == model else None))
     return found

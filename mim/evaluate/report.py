@@ -59,7 +59,7 @@ class Summary:
 def write_report(material: Material, out: Path, settings: EvaluateSettings) -> Summary:
     """Measure models and write ``index.html``, ``metrics.json`` and the page's numbers as tables.
 
-    ``metrics.csv`` and ``metrics.parquet`` hold every figure; ``thresholds.csv`` every place of the
+    ``metrics.csv`` and ``metrics.parquet`` hold every figure; ``threshold.csv`` every place of the
     sliders, ``outcomes.csv`` what became of breasts and exams, ``attrition.csv`` the attrition.
 
     Args:
@@ -92,7 +92,7 @@ def write_report(material: Material, out: Path, settings: EvaluateSettings) -> S
         stops = [
             row for data in page_sliders(material.sample, settings) for row in slider_rows(data)
         ]
-        _write_csv(out / "thresholds.csv", pl.DataFrame(stops, infer_schema_length=None))
+        _write_csv(out / "threshold.csv", pl.DataFrame(stops, infer_schema_length=None))
         _write_csv(out / "outcomes.csv", pl.DataFrame(outcome_rows(material.sample)))
     facts = {
         "title": material.title,
