@@ -40,7 +40,8 @@ def measure(out: Path, runs: Sequence[str]) -> dict[str, Any]:
     """All figures, each with its interval over women where it has one."""
     reports = {
         name: pl.read_parquet(f"{run_folder(out, name)}-report/metrics.parquet").filter(
-            pl.col("subgroup") == "all"
+            pl.col("subgroup") == "all",
+            pl.col("outcome").is_null() | (pl.col("outcome") == "any cancer"),
         )
         for name in runs
     }

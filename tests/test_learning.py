@@ -35,7 +35,9 @@ def test_the_demo_learns(demo):
         (pl.col("task") == "cancer")
         & (pl.col("name") == "auc")
         & (pl.col("unit") == "breasts")
-        & (pl.col("maker") == "all")
+        & (pl.col("model") == "run")
+        & (pl.col("outcome") == "any cancer")
+        & (pl.col("subgroup") == "all")
     )
     assert auc["value"].item() > 0.80
     assert auc["low"].item() > 0.65
