@@ -265,6 +265,28 @@ def test_a_mean_probability_has_an_interval_without_cancers() -> None:
     assert all(f.estimate.low < f.estimate.value < f.estimate.high for f in expected)
 
 
+@pytest.mark.parametrize("each", [150, 1000])
+def test_a_probability_of_as_many_cancers_as_others_is_as_high_as_the_programmes(
+    each: int,
+) -> None:
+    many = exams(40 * each, 20, risk=-3)
+    sick, healthy = np.flatnonzero(many.cancer)[:each], np.flatnonzero(~many.cancer)[:each]
+    kept = np.zeros(len(many.score), np.bool_)
+    kept[[*sick, *healthy]] = True
+    rates = PrevalenceSettings(6.1, 1.7)
+    settings = EvaluateSettings(resamples=40, seed=2, prevalence=rates)
+    found = many.where(kept)
+    [ratio] = pick(
+        scale_figures(found, found, settings).figures, name="expected_over_observed", maker=ALL
+    )
+    assert ratio.estimate.value == pytest.approx(1, abs=0.03)
+    alike = scale_of(found, NONE)
+    rare = scale_of(found, rates)
+    assert alike is not None
+    assert rare is not None
+    assert rare.slope == pytest.approx(alike.slope, rel=0.35)
+
+
 def test_no_scale_no_section() -> None:
     assert scale_section(exams(100, 11), {}, SETTINGS) is None
 

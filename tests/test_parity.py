@@ -14,11 +14,13 @@ import pytest
 from mim.deploy.bundle import card_checksum, load_bundle
 from mim.deploy.predict import predict
 from mim.evaluate import scale as scale_module
-from mim.evaluate.scale import fit_scale
+from mim.evaluate.reference import read_reference
+from mim.evaluate.sample import ModelScores, scored_by
+from mim.evaluate.scale import scale_of
 from mim.evaluate.settings import PrevalenceSettings
 from mim.schemas.scores import PREDICTED_QUALITY, PREDICTIONS, SCORES
 from mim.schemas.table import read_table
-from mim.train.run import machines_of, score
+from mim.train.run import score
 from mim.vocab import SELECTION_RATES, Criterion, Density, Landmark, Split, Task
 
 SIDES = {"L": "left", "R": "right"}
@@ -127,11 +129,11 @@ def test_hospital_and_report_read_scores_alike(
     monkeypatch.setattr(scale_module, "LEAST_CANCERS", 3)
     tables = [read_table(score(run, split)[Task.CANCER], SCORES) for split in list(Split)[:3]]
     rows = pl.DataFrame(pl.from_arrow(pa.concat_tables(tables)))
-    scale = fit_scale(
-        rows.with_columns(split=pl.lit("validation")).to_arrow(),
-        machines_of(cohort),
-        PrevalenceSettings(),
-    )
+    model = ModelScores("score", rows.select("exam", "breast", "score"))
+    reference = read_reference(cohort, None)
+    everyone = reference.breasts.with_columns(split=pl.lit("validation"))
+    exams = scored_by(replace(reference, breasts=everyone), model, Split.VALIDATION)
+    scale = scale_of(exams, PrevalenceSettings())
     # The tiny net has learnt next to nothing: its probabilities may fall.
     scale = replace(scale, intercept=-1.0, slope=2.0, reason=None)
     own = shutil.copytree(bundle, tmp_path / "bundle")

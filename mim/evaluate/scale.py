@@ -238,7 +238,10 @@ def _probability(reference: Exams) -> tuple[float | None, float | None, str | No
                 f"a probability needs {LEAST_CANCERS}"
             ),
         )
-    sure = np.where(known.cancer, (cancers + 1) / (cancers + 2), 1 / (others + 2))
+    # As many others as stand behind the cancers: by their number here, a programme's rare cancers
+    # would be outweighed by the little doubt of every exam without one.
+    stand_for = float(known.known_weight[~known.cancer].sum())
+    sure = np.where(known.cancer, (cancers + 1) / (cancers + 2), 1 / (stand_for + 2))
     intercept, slope = recalibration(
         np.tile(log_odds(known.score), 2),
         np.repeat([True, False], len(sure)),
