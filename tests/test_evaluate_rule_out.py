@@ -465,14 +465,17 @@ def test_where_no_cancer_says_how_it_was_found_no_mix_is_made():
 def test_the_curve_moves_one_threshold_over_all_scores():
     test = programme()
     curve = rule_out_curve(test, AS_THEY_ARE)
-    assert [*curve.missed] == [SCREEN, INTERVAL]
+    assert [*curve.missed] == [ANY_CANCER, SCREEN, INTERVAL]
     for place in (0, 1, 100, len(curve.threshold) - 1):
         out = test.score < curve.threshold[place]
         assert curve.share_ruled_out[place] == pytest.approx(out.mean())
         for kind, missed in curve.missed.items():
-            cancer = test.outcome == kind
+            cancer = test.cancer if kind == ANY_CANCER else test.outcome == kind
             lost = len({*test.woman[out & cancer]}) / len({*test.woman[cancer]})
             assert missed[place] == pytest.approx(lost)
+    mixed = rule_out_curve(test, PrevalenceSettings(6.0, 2.0)).missed
+    by_mix = 0.75 * mixed[SCREEN] + 0.25 * mixed[INTERVAL]
+    assert mixed[ANY_CANCER] == pytest.approx(by_mix)
     assert curve.share_ruled_out[[0, -1]].tolist() == pytest.approx([0, 1])
     empty = rule_out_curve(exams([], []), AS_THEY_ARE)
     assert (empty.share_ruled_out.tolist(), empty.missed) == ([0], {})
@@ -541,9 +544,9 @@ def test_a_maker_without_cancers_keeps_all_its_exams():
 
 def test_the_picture_shows_what_every_threshold_misses_up_to_a_few_times_the_bound():
     [picture] = section(programme(seed=6)).pictures
-    assert "bound of 5 %" in picture
-    assert picture.count("<path fill") == 3
-    for kind in (SCREEN, INTERVAL):
+    assert "bound of 5 %, any cancer" in picture
+    assert picture.count("<path fill") == 4
+    for kind in (ANY_CANCER, SCREEN, INTERVAL):
         assert f"<title>{kind}</title>" in picture
     assert picture.count('class="mark"') == 1
     assert ">25%<" in picture

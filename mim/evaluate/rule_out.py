@@ -89,8 +89,8 @@ class RuleOutCurve:
     Attributes:
         threshold: ``[point]``, the last one infinite.
         share_ruled_out: ``[point]``, of exams.
-        missed: for each kind of cancer that there is ``[point]``, the share of women with one who
-            are missed.
+        missed: for any cancer, in the programme's mix where that is given, and for each kind that
+            there is ``[point]``, the share of women with one who are missed.
     """
 
     threshold: Floats
@@ -198,11 +198,17 @@ def rule_out_curve(exams: Scored, prevalence: PrevalenceSettings) -> RuleOutCurv
     below = np.append(0.0, np.cumsum(prevalence_weights(exams.outcome, prevalence)[order]))
     thresholds = np.append(np.unique(ranked), np.inf)
     share = below[np.searchsorted(ranked, thresholds)] / below[-1] if len(ranked) else np.zeros(1)
-    missed = {}
-    for kind in CANCERS:
-        lowest = _lowest_scores(exams, exams.outcome == kind)
-        if len(lowest):
-            missed[str(kind)] = np.searchsorted(lowest, thresholds) / len(lowest)
+
+    def missed_of(cancer: Bools) -> Floats:
+        lowest = _lowest_scores(exams, cancer)
+        return np.asarray(np.searchsorted(lowest, thresholds) / len(lowest), np.float64)
+
+    missed: dict[str, Floats] = {}
+    mix = kinds_in_mix(exams, prevalence).values()
+    if all(kind.cancer.any() for kind in mix):
+        missed[ANY_CANCER] = np.sum([kind.share * missed_of(kind.cancer) for kind in mix], axis=0)
+    masks = {str(kind): exams.outcome == kind for kind in CANCERS}
+    missed |= {kind: missed_of(mask) for kind, mask in masks.items() if mask.any()}
     return RuleOutCurve(thresholds, share, missed)
 
 

@@ -256,7 +256,14 @@ def _picture(
         "Share of test women with a cancer missed against share of test exams ruled out, one "
         "threshold for all makers, by kind of cancer; the table gives the values at the chosen one"
         + (", where the upright line stands." if mark is not None else "."),
-        guides=[Line(f"bound of {100 * bound:.4g} %", np.array([0.0, 1.0]), np.full(2, bound), 0)],
+        guides=[
+            Line(
+                f"bound of {100 * bound:.4g} %, any cancer",
+                np.array([0.0, 1.0]),
+                np.full(2, bound),
+                0,
+            )
+        ],
         mark=mark,
     )
 
