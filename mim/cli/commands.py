@@ -154,6 +154,8 @@ def evaluate(command: EvaluateCommand) -> int:
     summary = report(given, Path(command.out), part(command, EvaluateSettings))
     for headline in summary.headlines:
         print(headline)
+    for notice in summary.notices:
+        print(notice, file=sys.stderr)
     return 0
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from mim.evaluate.localisation_section import read_localisation
 from mim.evaluate.material import Draw, Looked, Material
-from mim.evaluate.sample import ModelScores
+from mim.evaluate.sample import LONGEST_NAME, ModelScores
 from mim.schemas.cohort import ATTRITION
 from mim.schemas.scores import OF_TASK
 from mim.schemas.table import read_json, read_table
@@ -51,7 +51,9 @@ def scores_of_run(run: Path, given: pa.Table) -> ModelScores:
     """What a run says of the exams of a split and of the validation exams, under its folder's name."""
     rows = pl.DataFrame(pl.from_arrow(pa.concat_tables([given, validation_scores(run)])))
     names = ["exam", "breast", "score"]
-    return ModelScores(run.resolve().name, rows.select(names).unique(names, maintain_order=True))
+    return ModelScores(
+        run.resolve().name[:LONGEST_NAME], rows.select(names).unique(names, maintain_order=True)
+    )
 
 
 def draw_exams(run: Path) -> Draw:

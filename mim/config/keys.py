@@ -11,7 +11,7 @@ from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from enum import Enum
 from types import NoneType
-from typing import Any, NamedTuple, get_args, get_type_hints
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from mim.config.commands import MISSING
 
@@ -54,6 +54,8 @@ class Key(NamedTuple):
             return f"keys such as {self.name}.{fields(self.type)[0].name}"
         if self.choices:
             return "one of " + ", ".join(self.choices)
+        if get_origin(self.type) is list:
+            return "a list in brackets, as in [one,two]"
         return " or ".join(WORDS[part] for part in get_args(self.type) or (self.type,))
 
 

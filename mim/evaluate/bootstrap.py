@@ -237,9 +237,9 @@ def estimate(value: float, drawn: Floats, base: Base) -> Estimate:
     if reason := _too_few(base):
         return made(None, None, f"{NO_INTERVAL}: needs {reason}")
     defined = drawn[~np.isnan(drawn)]
-    if defined.size == 0 or defined.min() == defined.max():
+    low, high = np.quantile(defined, [0.025, 0.975]) if defined.size else (value, value)
+    if low == high:
         return made(None, None, f"{NO_INTERVAL}: every resample gives the same value")
-    low, high = np.quantile(defined, [0.025, 0.975])
     return made(float(low), float(high), None)
 
 

@@ -22,7 +22,7 @@ from mim.evaluate.metrics import roc_curve
 from mim.evaluate.ranked import UNKNOWN
 from mim.evaluate.sample import Sample
 from mim.evaluate.scored import EXAM_OUTCOMES, Scored
-from mim.evaluate.sections import Cell, Headline, Section, Table, in_words
+from mim.evaluate.sections import Cell, Headline, Section, Table, counted, in_words
 from mim.vocab import CANCERS, Outcome, Task
 
 SHOWN_OUTCOMES = (
@@ -45,7 +45,7 @@ def roc_section(measured: Measured, figures: Sequence[Figure]) -> Section:
         "Cancer: ROC",
         words=(
             "The AUC is the chance that one with cancer scores higher than one without; a tie counts "
-            f"one half. The partial AUC counts only specificities from {LEAST_SPECIFICITY:.0%} up and "
+            f"one half. The partial AUC counts only specificities from {100 * LEAST_SPECIFICITY:.0f} % up and "
             "runs from 0.5 (chance) to 1. Rows whose label is unknown are left out. An exam scores "
             "as its higher breast.",
         ),
@@ -122,18 +122,22 @@ def outcome_rows(sample: Sample) -> list[dict[str, object]]:
 def _of_what(exams: Scored) -> str:
     """How many exams, women and cancers stand behind the page."""
     counts = {kind: int((exams.outcome == kind).sum()) for kind in CANCERS}
-    kinds = ", ".join(f"{count:,} {kind}s" for kind, count in counts.items() if count)
+    kinds = ", ".join(counted(count, str(kind)) for kind, count in counts.items() if count)
     women = len(np.unique(exams.woman))
-    return f"Measured on {len(exams.score):,} exams of {women:,} women. Cancers: {kinds or 'none'}."
+    size = f"{counted(len(exams.score), 'exam')} of {women:,} {'woman' if women == 1 else 'women'}"
+    return f"Measured on {size}. Cancers: {kinds or 'none'}."
 
 
 def _ranked(figures: Sequence[Figure], model: str) -> str:
     area = find_one(figures, "auc", model, "exams").estimate
     if area.value is None:
         return f"{model}: no AUC, since there are {area.reason}."
+    upside_down = area.high is not None and area.high < 0.5
     return (
         f"{model}: of 100 pairs of an exam with a cancer and one without, it gives the higher score "
         f"to the former in {in_words(area, 100, 1)}."
+        + upside_down
+        * " Are its scores the other way round, the lowest the most suspicious?"
     )
 
 

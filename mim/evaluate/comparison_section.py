@@ -87,6 +87,7 @@ def comparison_section(measured: Measured, settings: EvaluateSettings) -> Sectio
             + "."
             for f in apart
             if (f.name, f.outcome) == ("auc_difference", ANY_CANCER)
+            and f.estimate.value is not None
         ],
     )
 

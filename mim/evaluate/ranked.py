@@ -116,7 +116,8 @@ class Ranked:
         recall, precision = self.precision_recall(kinds)
         steps = np.diff(recall, axis=0, prepend=0)
         found = np.sum(steps * np.nan_to_num(precision), axis=0)
-        return np.where(np.isnan(recall).any(axis=0), np.nan, found)
+        defined = (self.totals[list(kinds)].sum(axis=0) > 0) & (self.totals[HEALTHY] > 0)
+        return np.where(defined, found, np.nan)
 
     def precision_recall(self, kinds: Sequence[int]) -> tuple[Floats, Floats]:
         """Share of the cancers of some kinds that is selected, and share of cancers among those selected.

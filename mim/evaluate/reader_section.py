@@ -98,7 +98,7 @@ def reader_section(measured: Measured, settings: EvaluateSettings) -> Section | 
             multiplicity_words(apart),
             _verdict_words(verdicts),
         ],
-        headlines=_headlines(apart, models, callers[0].name),
+        headlines=_headlines(apart, models, callers),
         figures=[*figures, *agreed],
         tables=[
             *_own_tables(reads, figures),
@@ -119,8 +119,13 @@ def reader_section(measured: Measured, settings: EvaluateSettings) -> Section | 
     )
 
 
-def _headlines(apart: Sequence[Figure], models: Sequence[str], first: str) -> list[Headline]:
-    """Each model against the first caller on any cancer."""
+def _headlines(
+    apart: Sequence[Figure], models: Sequence[str], callers: Sequence[Calls]
+) -> list[Headline]:
+    """Each model against the first caller who has called an exam negative, on any cancer."""
+    first = next((calls.name for calls in callers if calls.rate < 1), None)
+    if first is None:
+        return []
     names = {less(model, first): model for model in models}
     return [
         Headline(

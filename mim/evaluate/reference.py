@@ -72,7 +72,20 @@ def read_checked(
 
 def _readings(path: Path, readings: Path | None) -> tuple[pl.DataFrame, list[str]]:
     if readings is not None:
-        return read_checked(readings, GIVEN_READINGS)
+        said, notices = read_checked(readings, GIVEN_READINGS)
+        turns = said.drop_nulls("reading").group_by("exam", "reading")
+        twice = turns.agg(pl.col("reader").n_unique()).filter(pl.col("reader") > 1)
+        if twice.height:
+            notices.append(
+                f"{readings.name}: {twice['exam'].n_unique():,} exams have one 'reading' by two "
+                "readers: whose it is counts as unknown"
+            )
+            doubt = twice.select("exam", "reading", doubt=True)
+            said = said.join(doubt, on=["exam", "reading"], how="left", maintain_order="left")
+            said = said.with_columns(
+                reading=pl.when(pl.col("doubt").is_null()).then("reading")
+            ).drop("doubt")
+        return said, notices
     own = path / "readings.parquet"
     if path.is_dir() and own.is_file():
         names = GIVEN_READINGS.arrow().names

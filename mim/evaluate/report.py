@@ -40,11 +40,12 @@ OF_TASK = {
 
 @dataclass(frozen=True)
 class Summary:
-    """The report's top line, where it lies, and every figure in it."""
+    """The report's top lines, where it lies, every figure in it, and notices on its tables."""
 
     headlines: tuple[Headline, ...]
     page: Path
     figures: tuple[Figure, ...]
+    notices: tuple[str, ...]
 
     def tracked(self) -> dict[str, float | None]:
         """The headlines and their intervals by name, for a tracker of runs."""
@@ -110,7 +111,9 @@ def write_report(material: Material, out: Path, settings: EvaluateSettings) -> S
     text = json.dumps(facts, indent=1, allow_nan=False) + "\n"
     write_whole(out / "metrics.json", text.encode())
     write_whole(out / "index.html", page.encode())
-    return Summary(tuple(shown.headlines), out / "index.html", tuple(figures))
+    return Summary(
+        tuple(shown.headlines), out / "index.html", tuple(figures), tuple(material.notices)
+    )
 
 
 def _write_csv(path: Path, table: pl.DataFrame) -> None:
@@ -136,7 +139,7 @@ def _cancer(material: Material, settings: EvaluateSettings) -> tuple[list[Figure
     first = sample.models[0]
     sections = [
         roc_section(measured, figures),
-        selection_section(measured, figures, material.scales),
+        selection_section(measured, figures, material.scales, settings.prevalence.given),
         comparison_section(measured, settings),
         reader_section(measured, settings),
         scale_section(sample.exams, material.scales, settings),

@@ -12,6 +12,9 @@ from mim.evaluate.scored import Scored, breasts, exams
 from mim.schemas.reference import GIVEN_SCORES, REFERENCE
 from mim.vocab import Split
 
+LONGEST_NAME = 40
+"""Letters of a model's name that pictures and tables have room for."""
+
 
 @dataclass(frozen=True)
 class ModelScores:
@@ -65,14 +68,17 @@ def read_models(paths: Sequence[Path]) -> tuple[list[ModelScores], list[str]]:
     for path in paths:
         rows, more = read_checked(path, GIVEN_SCORES, REFERENCE)
         notices += more
-        rows = rows.with_columns(
-            pl.col("model").fill_null(path.stem), pl.col("score").fill_nan(None)
-        )
+        if rows.is_empty():
+            raise InputError(f"{path}: no score in it; add the scores, one a row")
+        name = pl.col("model").fill_null(_name_of(path))
+        rows = rows.with_columns(name, pl.col("score").fill_nan(None))
         if count := len(rows.filter(pl.col("score").is_infinite())):
             raise InputError(
                 f"{path}: column 'score' is infinite in {count} rows; leave them empty"
             )
         for [name], scores in rows.group_by("model", maintain_order=True):
+            if len(str(name)) > LONGEST_NAME:
+                raise InputError(f"{path}: the name of model '{name}' is too long; shorten it")
             if name in REFERENCE.arrow().names:
                 raise InputError(f"{path}: a model cannot be called '{name}'; name it otherwise")
             if name in found:
@@ -82,6 +88,11 @@ def read_models(paths: Sequence[Path]) -> tuple[list[ModelScores], list[str]]:
                 )
             found[str(name)] = _model(path, str(name), scores.drop("model"))
     return list(found.values()), notices
+
+
+def _name_of(path: Path) -> str:
+    """A table's model where no column names it: the run whose scores it holds, or the file."""
+    return path.resolve().parent.parent.name if path.parent.name == "scores" else path.stem
 
 
 def _model(path: Path, name: str, rows: pl.DataFrame) -> ModelScores:
@@ -100,6 +111,8 @@ def take_sample(reference: Reference, models: Sequence[ModelScores], split: Spli
     """
     rows = _of_split(reference.breasts, split)
     notices = [_strangers(model, reference.breasts) for model in models]
+    if lost := _unread(reference):
+        notices.append(f"readings of {lost:,} exams that are not in the outcomes: not used")
     if lost := _without_split(reference.breasts):
         notices.append(f"{lost:,} exams are in no split, though others are: left out")
     for model in models:
@@ -131,6 +144,11 @@ def _of_split(rows: pl.DataFrame, split: Split) -> pl.DataFrame:
     return rows.sort("woman", "exam", "breast")
 
 
+def _unread(reference: Reference) -> int:
+    apart = reference.readings.join(reference.breasts, on="exam", how="anti")
+    return apart["exam"].n_unique()
+
+
 def _without_split(rows: pl.DataFrame) -> int:
     if not rows["split"].count():
         return 0
@@ -158,7 +176,8 @@ def _refuse(models: Sequence[ModelScores], split: Split, exams: int) -> None:
         raise InputError(
             f"outcomes: no exam of the split '{split}'; give another split, or no column 'split'"
         )
-    names = ", ".join(f"'{model.model}'" for model in models)
+    empty = [model.model for model in models if not model.rows["score"].count()]
+    names = ", ".join(f"'{name}'" for name in empty or [model.model for model in models])
     raise InputError(
         f"scores: none of the {exams} exams has a score of {names}; name exams as the outcomes do "
         "(in a cohort: by their pseudonyms)"

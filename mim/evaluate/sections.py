@@ -131,6 +131,11 @@ def in_words(found: Estimate, scale: float = 1.0, digits: int = 3) -> str:
     return f"{cell.value} ({cell.interval})" if known else cell.value
 
 
+def counted(count: int, what: str) -> str:
+    """A number of things, as "1 exam" and "2 exams"."""
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
 def unsaid(said: Mapping[str, Floats]) -> list[str]:
     """A sentence on columns ``[row]``, by their names, in which nothing is said; none: no sentence."""
     silent = [name for name, column in said.items() if len(column) and np.isnan(column).all()]

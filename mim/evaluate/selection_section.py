@@ -25,6 +25,14 @@ COARSE = 0.9
 SUMMARY_RATE = 0.088
 """The rate of the page's first words: the programme's consensus (Larsen 2022)."""
 
+ENRICHED = (
+    "Where cancers are enriched, a share of these exams is not the same share of the programme's."
+)
+WEIGHED = (
+    "Exams count by the prevalence that was given, so a share is one of the programme's exams; "
+    "numbers of exams are those that are here."
+)
+
 PROGRAMME = (
     "The Norwegian programme sees about 7.8 cancers in 1,000 exams (6.1 screen-detected, 1.7 "
     "interval; Larsen 2022)."
@@ -32,9 +40,12 @@ PROGRAMME = (
 
 
 def selection_section(
-    measured: Measured, figures: Sequence[Figure], scales: Mapping[str, ScoreScale]
+    measured: Measured, figures: Sequence[Figure], scales: Mapping[str, ScoreScale], weighed: bool
 ) -> Section:
-    """Cancers found at selection rates and stored thresholds, by each model."""
+    """Cancers found at selection rates and stored thresholds, by each model.
+
+    ``weighed`` says that exams count by the programme's prevalence.
+    """
     exams = measured.sample.exams
     cancers, scored = int(exams.cancer.sum()), len(exams.score)
     found = [model for model in measured.exams if model in scales]
@@ -43,15 +54,14 @@ def selection_section(
         "Cancers found at selection rates",
         words=(
             f"{cancers:,} of {scored:,} exams with a score have a cancer: "
-            f"{1000 * cancers / scored:.1f} in 1,000. {PROGRAMME} Where cancers are enriched, a share "
-            "of these exams is not the same share of the programme's.",
+            f"{1000 * cancers / scored:.1f} in 1,000. {PROGRAMME} {WEIGHED if weighed else ENRICHED}",
             "Exams with equal scores are selected together or not at all, never more than the share.",
         ),
         headlines=(),
         figures=(),
         tables=[
             *(
-                _selection_table(figures, model, fixed, several=len(measured.exams) > 1)
+                _selection_table(figures, model, fixed, weighed, several=len(measured.exams) > 1)
                 for model in measured.exams
                 for fixed in (False, True)
                 if not fixed or model in found
@@ -60,12 +70,12 @@ def selection_section(
         ],
         facts={"scales": {model: asdict(scales[model]) for model in found}},
         anchor="selection",
-        summary=[_found_at(figures, model, SUMMARY_RATE) for model in measured.exams],
+        summary=[_found_at(figures, model, SUMMARY_RATE, weighed) for model in measured.exams],
     )
 
 
-def _found_at(figures: Sequence[Figure], model: str, rate: float) -> str:
-    """What selecting a share of these exams finds of each kind of cancer."""
+def _found_at(figures: Sequence[Figure], model: str, rate: float, weighed: bool) -> str:
+    """What selecting a share of the exams finds of each kind of cancer."""
     found = []
     for outcome in outcomes_of(figures, model, "exams")[1:]:
         wanted = {"outcome": outcome, "rule": OWN_RATE, "selection_rate": rate}
@@ -81,12 +91,18 @@ def _found_at(figures: Sequence[Figure], model: str, rate: float) -> str:
     few = f" ({chosen.cases:,} exams: equal scores are not parted)"
     coarse = chosen.value is not None and chosen.value < COARSE * rate
     return (
-        f"{model}: the highest-scored {100 * rate:.1f} % of these exams{few if coarse else ''}, the "
+        f"{model}: the highest-scored {100 * rate:.1f} % of {_whose(weighed)}{few if coarse else ''}, the "
         f"share that the programme takes to consensus, hold {'; '.join(found)}."
     )
 
 
-def _selection_table(figures: Sequence[Figure], model: str, fixed: bool, several: bool) -> Table:
+def _whose(weighed: bool) -> str:
+    return "a programme's exams" if weighed else "these exams"
+
+
+def _selection_table(
+    figures: Sequence[Figure], model: str, fixed: bool, weighed: bool, several: bool
+) -> Table:
     """What one model finds at the rates of these exams and of readers, or at stored thresholds."""
     mine = [
         f
@@ -107,11 +123,11 @@ def _selection_table(figures: Sequence[Figure], model: str, fixed: bool, several
     what = (
         "Thresholds stored from validation exams, applied to these exams"
         if fixed
-        else "The highest-scored share of these exams"
+        else f"The highest-scored share of {_whose(weighed)}"
     )
     return Table(
-        f"{what}{f', by {model}' if several else ''}. Specificity and sensitivity in % and cancers in "
-        "1,000 selected, with 95 % interval.",
+        f"{what}{f', by {model}' if several else ''}. Specificity and sensitivity in %, and "
+        "cancers in 1,000 selected whose outcome is known, with 95 % interval.",
         (
             "Rate",
             "Exams selected" + ", %" * fixed,

@@ -45,7 +45,7 @@ def subgroup_section(measured: Measured, figures: Sequence[Figure]) -> Section |
             f"levels differ at all, and the p-values of the {_done(tests)} tests that could be done are "
             "corrected for looking so often (Holm). Few cancers in a part hide differences: no difference found "
             "is not the same as none.",
-            f"Parts are compared at one threshold, which selects {RATE_OF_PARTS:.1%} of all exams. "
+            f"Parts are compared at one threshold, which selects {100 * RATE_OF_PARTS:.1f} % of all exams (of a programme's, where its prevalence is given). "
             "Where cancers are told apart by type or size, exams without a cancer are the same in "
             "every part.",
         ),

@@ -9,6 +9,7 @@ MARKS = (
     "index.json",
     "cohort.json",
     "cache.json",
+    "audit.json",
     "run.json",
     "metrics.json",
     "bundle.json",

@@ -275,6 +275,8 @@ PLAUSIBLE = {
     "height_cm": (100.0, 230.0, "cm"),
     "weight_kg": (25.0, 300.0, "kg"),
     "children": (0.0, 25.0, "births"),
+    "age_years": (15.0, 110.0, "years"),
+    "priors": (0.0, 99.0, "exams"),
     "years_to_cancer": (0.0, 99.0, "years"),
     "years_followed": (0.0, 99.0, "years"),
     "percent": (0.0, 100.0, "per cent"),

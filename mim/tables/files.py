@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from mim.schemas.registry import SUFFIXES
 from mim.schemas.table import TableError
 
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "'|'"}
@@ -30,6 +31,10 @@ def open_table(path: Path) -> pl.DataFrame:
         TableError: the file is not CSV or Parquet, or two columns have one name.
     """
     try:
+        if path.suffix not in SUFFIXES:
+            raise TableError(
+                f"{path}: tables are read from CSV and Parquet alone; save it as CSV UTF-8, named .csv"
+            )
         if path.suffix == ".csv":
             _check_csv(path)
             table = pl.read_csv(path, infer_schema=False)
