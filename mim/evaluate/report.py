@@ -20,7 +20,7 @@ from mim.evaluate.quality_section import quality_section
 from mim.evaluate.reader_section import reader_section
 from mim.evaluate.risk_section import risk_section
 from mim.evaluate.rule_out_section import rule_out_section
-from mim.evaluate.sample import require_labels
+from mim.evaluate.sample import Sample, require_labels
 from mim.evaluate.scale_section import scale_section
 from mim.evaluate.sections import Headline, Section
 from mim.evaluate.selection_section import selection_section
@@ -154,16 +154,28 @@ def _cancer(material: Material, settings: EvaluateSettings) -> tuple[list[Figure
         )
         if material.looked and sample.breasts is not None
         else None,
-        replace(
-            rule_out_section(
-                material.validation.get(first),
-                sample.exams.only(first),
-                settings.rule_out,
-                settings.prevalence,
-                settings.bootstrap(),
-                material.chosen_by_validation,
-            ),
-            anchor="rule-out",
-        ),
+        _rule_out(material, sample, settings),
     ]
     return figures, [section for section in sections if section is not None]
+
+
+def _rule_out(material: Material, sample: Sample, settings: EvaluateSettings) -> Section:
+    """Rule-out by the first model, which its words name where there are several."""
+    first = sample.models[0]
+    found = rule_out_section(
+        material.validation.get(first),
+        sample.exams.only(first),
+        settings.rule_out,
+        settings.prevalence,
+        settings.bootstrap(),
+        material.chosen_by_validation,
+    )
+    by = f" by {first}" * (len(sample.models) > 1)
+    return replace(
+        found,
+        title=found.title + by,
+        headlines=[replace(line, title=line.title + by) for line in found.headlines],
+        figures=[replace(figure, model=first) for figure in found.figures],
+        summary=[sentence.replace(":", f"{by}:", 1) for sentence in found.summary],
+        anchor="rule-out",
+    )

@@ -21,6 +21,9 @@ from mim.vocab import Outcome, Task, maker_name
 MOST_MODELS = 3
 """Models that one forest plot tells apart."""
 
+MOST_LEVELS = 20
+"""Levels of one kind that the page shows: those with the most cancers."""
+
 LEAST_SPREAD = 5
 """Cancers of a level, found and missed together, that a test of its sensitivity needs."""
 
@@ -47,14 +50,14 @@ def subgroup_section(measured: Measured, figures: Sequence[Figure]) -> Section |
             "is not the same as none.",
             f"Parts are compared at one threshold, which selects {100 * RATE_OF_PARTS:.1f} % of all exams (of a programme's, where its prevalence is given). "
             "Where cancers are told apart by type or size, exams without a cancer are the same in "
-            "every part.",
+            "every part." + _left_to_the_table(measured),
         ),
         headlines=(),
         figures=tests,
         tables=[
             _test_table(tests, several=len(models) > 1),
             *(
-                _part_table(figures, kind, model, several=len(models) > 1)
+                _part_table(figures, measured.parts, kind, model, several=len(models) > 1)
                 for model in models
                 for kind in _kinds(measured)
             ),
@@ -174,6 +177,20 @@ def _differences(tests: Sequence[Figure]) -> str:
     return f"{looked_at}, these are answered with yes: {', '.join(found)}."
 
 
+def _left_to_the_table(measured: Measured) -> str:
+    counts = {
+        kind: len([p for p in measured.parts if p.subgroup.subgroup == kind])
+        for kind in _kinds(measured)
+    }
+    many = [f"{kind} ({count:,})" for kind, count in counts.items() if count > MOST_LEVELS]
+    if not many:
+        return ""
+    return (
+        f" Of {', '.join(many)} the {MOST_LEVELS} levels with the most cancers are shown; all stand in "
+        "metrics.csv."
+    )
+
+
 def _done(tests: Sequence[Figure]) -> int:
     return sum(test.p_value is not None for test in tests)
 
@@ -202,9 +219,11 @@ def _test_table(tests: Sequence[Figure], several: bool) -> Table:
     )
 
 
-def _part_table(figures: Sequence[Figure], kind: str, model: str, several: bool) -> Table:
+def _part_table(
+    figures: Sequence[Figure], parts: Sequence[Part], kind: str, model: str, several: bool
+) -> Table:
     mine = [f for f in figures if (f.model, f.unit, f.subgroup) == (model, "exams", kind)]
-    levels = dict.fromkeys(f.level for f in mine if f.level is not None)
+    levels = [part.subgroup.level for part in _shown(parts, kind)]
     of_model = f", {model}" if several else ""
     columns = {
         "AUC": ("auc", ANY_CANCER, None),
@@ -250,7 +269,7 @@ def _forest(figures: Sequence[Figure], measured: Measured, models: Sequence[str]
     groups = [
         ForestGroup(
             kind.capitalize(),
-            [_forest_row(figures, part, models) for part in _of_kind(measured.parts, kind)],
+            [_forest_row(figures, part, models) for part in _shown(measured.parts, kind)],
         )
         for kind in _kinds(measured)
     ]
@@ -263,8 +282,12 @@ def _forest(figures: Sequence[Figure], measured: Measured, models: Sequence[str]
     )
 
 
-def _of_kind(parts: Sequence[Part], kind: str) -> list[Part]:
-    return [part for part in parts if part.subgroup.subgroup == kind]
+def _shown(parts: Sequence[Part], kind: str) -> list[Part]:
+    """The parts of a kind with the most cancers, in their own order."""
+    of_kind = [part for part in parts if part.subgroup.subgroup == kind]
+    cancers = [next(iter(part.detections.values())).rows.cancer.sum() for part in of_kind]
+    most = np.sort(np.argsort(-np.array(cancers), kind="stable")[:MOST_LEVELS])
+    return [of_kind[place] for place in most]
 
 
 def _forest_row(figures: Sequence[Figure], part: Part | None, models: Sequence[str]) -> ForestRow:

@@ -1,5 +1,6 @@
 """Parts of a sample by what its exams, women or cancers have in common."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,11 @@ MOST_PERIODS = 5
 
 SIZES_MM = (10.0, 20.0)
 """The largest diameter of each band but the last: T1a and T1b, T1c, and larger (TNM)."""
+
+
+SIZE_BANDS = ("to 10 mm", "to 20 mm", "above 20 mm")
+
+ORDERED = (*AGE_BANDS, *SIZE_BANDS)
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ def subgroups(rows: Scored) -> list[Subgroup]:
     """Every part, of what differs at all among the rows."""
     found = []
     for name, values in (_of_exams(rows.rows) | _of_cancers(rows)).items():
-        levels = [str(level) for level in values.drop_nulls().unique().sort()]
+        levels = sorted((str(level) for level in values.drop_nulls().unique()), key=_in_order)
         parts = [
             Subgroup(name, level, (values == level).fill_null(False).to_numpy()) for level in levels
         ]
@@ -48,6 +54,14 @@ def subgroups(rows: Scored) -> list[Subgroup]:
             parts = [Subgroup(p.subgroup, p.level, p.rows | healthy) for p in parts]
         found += parts if len(levels) > 1 else []
     return found
+
+
+def _in_order(level: str) -> tuple[int, list[tuple[int, str]]]:
+    """Bands in their order, other levels by their letters, with numbers within them by size."""
+    if level in ORDERED:
+        return ORDERED.index(level), []
+    parts = re.findall(r"\d+|\D+", level)
+    return 0, [(int(part), "") if part.isdigit() else (0, part) for part in parts]
 
 
 def _of_exams(rows: pl.DataFrame) -> dict[str, pl.Series]:
@@ -84,7 +98,7 @@ def _of_cancers(rows: Scored) -> dict[str, pl.Series]:
         found["cancer type"] = facts.select(pl.when("sick").then(kind)).to_series()
     if "size_mm" in facts:
         sizes = facts.select(pl.when("sick").then("size_mm")).to_series()
-        found["cancer size"] = _banded(sizes, SIZES_MM, ("to 10 mm", "to 20 mm", "above 20 mm"))
+        found["cancer size"] = _banded(sizes, SIZES_MM, SIZE_BANDS)
     if "grade" in facts:
         found["cancer grade"] = facts.select(
             pl.when("sick").then(pl.col("grade").cast(pl.String))
