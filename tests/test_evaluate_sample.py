@@ -136,7 +136,7 @@ def test_outcomes_that_cannot_be_used_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message) as error:
         sample(tmp_path, BY_BREAST, outcomes=outcomes)
-    assert "w1" not in str(error.value)
+    assert "w1" not in str(error.value).replace(str(tmp_path), "")
 
 
 @pytest.mark.parametrize(

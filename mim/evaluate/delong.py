@@ -17,15 +17,13 @@ import numpy.typing as npt
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from mim.evaluate.bootstrap import Bools, Floats
+from mim.evaluate.bootstrap import NORMAL_95, Bools, Floats
 from mim.evaluate.figures import ClosedForm
 
 LOGIT = "DeLong, logit scale"
 NORMAL = "DeLong"
 ZERO = 1e-12
 """A variance of a difference that is this share of the two variances, or less, is rounding."""
-
-_QUANTILE = float(norm.ppf(0.975))
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ def auc_interval(found: DeLong, model: int = 0) -> ClosedForm | None:
     auc, variance = float(found.aucs[model]), float(found.covariance[model, model])
     if not variance > 0:
         return None
-    half = _QUANTILE * np.sqrt(variance) / (auc * (1 - auc))
+    half = NORMAL_95 * np.sqrt(variance) / (auc * (1 - auc))
     return ClosedForm(float(expit(logit(auc) - half)), float(expit(logit(auc) + half)), LOGIT)
 
 
@@ -119,7 +117,7 @@ def auc_difference(found: DeLong, one: int, other: int) -> AucDifference:
     if not variance > ZERO * alone:
         return AucDifference(None, None)
     error = float(np.sqrt(variance))
-    low, high = difference - _QUANTILE * error, difference + _QUANTILE * error
+    low, high = difference - NORMAL_95 * error, difference + NORMAL_95 * error
     closed = ClosedForm(max(low, -1.0), min(high, 1.0), NORMAL)
     return AucDifference(closed, float(2 * norm.sf(abs(difference) / error)))
 

@@ -16,6 +16,7 @@ from mim.evaluate.bootstrap import (
     Bools,
     Estimate,
     Floats,
+    Ints,
     Replicates,
     Times,
     base_of,
@@ -26,7 +27,7 @@ from mim.evaluate.delong import auc_interval, delong
 from mim.evaluate.figures import ALL, ANY_CANCER, ClosedForm, Figure
 from mim.evaluate.prevalence import kind_factors
 from mim.evaluate.proportions import wilson_by_woman
-from mim.evaluate.ranked import HEALTHY, UNKNOWN, Factors, Ints, Ranked, Ranking, Shares
+from mim.evaluate.ranked import HEALTHY, UNKNOWN, Factors, Ranked, Ranking, Shares
 from mim.evaluate.scored import Scored
 from mim.evaluate.settings import BootstrapSettings, PrevalenceSettings
 from mim.vocab import CANCERS, Outcome, Task

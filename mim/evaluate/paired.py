@@ -14,14 +14,12 @@ from scipy.optimize import brentq
 from scipy.stats import binomtest, chi2, norm
 
 from mim.errors import InputError
-from mim.evaluate.bootstrap import Bools, Floats
+from mim.evaluate.bootstrap import NORMAL_95, Bools, Floats
 from mim.evaluate.figures import ClosedForm
 
 TANGO = "Tango"
 EXACT_BELOW = 25
 """Discordant rows below which McNemar's test is the exact binomial one."""
-
-_QUANTILE = float(norm.ppf(0.975))
 
 
 @dataclass(frozen=True)
@@ -186,7 +184,7 @@ def _lower(pairs: Pairs) -> float:
 
     def beyond(difference: float) -> float:
         excess, error = _score(pairs, difference)
-        return excess - _QUANTILE * error
+        return excess - NORMAL_95 * error
 
     # Without discordant rows the function is zero at the difference itself, and that is not it.
     return float(brentq(beyond, -1.0, pairs.difference - 1e-12, xtol=1e-13))

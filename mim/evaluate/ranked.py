@@ -15,18 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 
-from mim.evaluate.bootstrap import Floats, Times
+from mim.evaluate.bootstrap import Counted, Floats, Ints, Times, share
 
-Ints = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.float32]
 
 MOST_GROUPS = 16384
 """Different scores of rows without a cancer that stand alone; of more, neighbours are joined."""
-
-MOST_TIMES = 255
-"""How often a woman can be drawn: what ``Times`` can hold."""
 
 HEALTHY, UNKNOWN = 0, 1
 """The first two kinds: rows known to have no cancer, and rows of which that is not known."""
@@ -93,7 +88,7 @@ class Ranked:
         """
         cancers, above, not_below = self._cancers(kinds)
         lower = np.einsum("gr,gr->r", cancers, 1 - (above + not_below) / 2)
-        return _share(lower, cancers.sum(axis=0))
+        return share(lower, cancers.sum(axis=0))
 
     def partial_auc(self, kinds: Sequence[int], least_specificity: float) -> Floats:
         """``[resample]``, the AUC above a specificity, from 0.5 (chance) to 1 (McClish 1989,
@@ -102,9 +97,9 @@ class Ranked:
         cancers, above, not_below = self._cancers(kinds)
         left, right = np.minimum(above, most), np.minimum(not_below, most)
         # Of a tie, the healthy rows come evenly before and after the cancer.
-        inside = _share(right - left, not_below - above)
+        inside = share(right - left, not_below - above)
         each = np.where(not_below > above, inside * (most - (left + right) / 2), most - left)
-        area = _share(np.einsum("gr,gr->r", cancers, each), cancers.sum(axis=0))
+        area = share(np.einsum("gr,gr->r", cancers, each), cancers.sum(axis=0))
         chance = most**2 / 2
         return np.asarray((1 + (area - chance) / (most - chance)) / 2, np.float64)
 
@@ -127,7 +122,7 @@ class Ranked:
         cancers, _, not_below = self._cancers(kinds)
         found = np.cumsum(cancers, axis=0)
         others = not_below * self.totals[HEALTHY] * self.weighing.healthy
-        return _share(found, cancers.sum(axis=0)), _share(found, found + others)
+        return share(found, cancers.sum(axis=0)), share(found, found + others)
 
     def _cancers(self, kinds: Sequence[int]) -> tuple[Floats, Floats, Floats]:
         """Of each group with a cancer ``[group, resample]``: the cancers of some kinds, the share of
@@ -135,7 +130,7 @@ class Ranked:
         ends = np.stack([self.with_cancer, self.with_cancer + 1])
         before, after = self.upto[np.array(kinds)[:, None, None], ends].transpose(1, 0, 2, 3)
         cancers = np.einsum("kgr,kr->gr", after - before, self.factors[list(kinds)])
-        above, not_below = _share(self.upto[HEALTHY][ends], self.totals[HEALTHY])
+        above, not_below = share(self.upto[HEALTHY][ends], self.totals[HEALTHY])
         return cancers, above, not_below
 
 
@@ -170,13 +165,7 @@ class Ranking:
         self._with_cancer = np.unique(group[kind > UNKNOWN])
         self.women, number = _numbered(woman)
         cell = kind * self.groups + group
-        # Counts of small groups fit the smaller type, whose product is the quicker one.
-        small = np.bincount(cell, minlength=1).max() * MOST_TIMES < 2**16
-        self._type = np.uint16 if small else np.float32
-        self._rows = csr_array(
-            (np.ones(len(scores), self._type), (cell, number)),
-            shape=(self.kinds * self.groups, self.women),
-        )
+        self._rows = Counted(cell, number, (self.kinds * self.groups, self.women))
 
     def at_least(self, score: float, ranked: Ranked) -> Floats:
         """``[kind, resample]``, ranked rows with a score or more."""
@@ -192,8 +181,7 @@ class Ranking:
 
     def ranked(self, times: Times) -> Ranked:
         """The rows counted, each as often as its woman was drawn: ``times`` ``[resample, woman]``."""
-        counts = self._rows @ times.T.astype(self._type, order="C")
-        counts = counts.reshape(self.kinds, self.groups, len(times))
+        counts = self._rows.counts(times).reshape(self.kinds, self.groups, len(times))
         upto = np.zeros((self.kinds, self.groups + 1, len(times)), np.float32)
         np.cumsum(counts, axis=1, out=upto[:, 1:])
         weighing = self._factors(upto[:, -1].astype(np.float64))
@@ -209,12 +197,12 @@ class Ranking:
         if isinstance(self._weighing, Factors):
             kinds *= self._weighing.kinds[: len(kinds)].reshape(-1, 1)
             return Factors(kinds, healthy * self._weighing.healthy)
-        for some, share in (self._weighing or {}).items():
+        for some, part in (self._weighing or {}).items():
             theirs = [kind for kind in some if kind < self.kinds]
-            wanted = share * totals.sum(axis=0)
-            kinds[theirs] = wanted * _share(1.0, totals[theirs].sum(axis=0))
+            wanted = part * totals.sum(axis=0)
+            kinds[theirs] = wanted * share(1.0, totals[theirs].sum(axis=0))
             if HEALTHY in some:
-                healthy = wanted * _share(1.0, totals[HEALTHY])
+                healthy = wanted * share(1.0, totals[HEALTHY])
         return Factors(np.nan_to_num(kinds), np.nan_to_num(healthy))
 
 
@@ -237,9 +225,3 @@ def _group_starts(rows: Ints, cancers: Ints) -> Ints:
 def _numbered(woman: Ints) -> tuple[int, Ints]:
     names, number = np.unique(woman, return_inverse=True)
     return len(names), number
-
-
-def _share(part: Floats | float, whole: Floats) -> Floats:
-    """``part / whole``; NaN where there is no whole."""
-    nothing = np.full(np.broadcast(part, whole).shape, np.nan)
-    return np.asarray(np.divide(part, whole, nothing, where=whole > 0), np.float64)

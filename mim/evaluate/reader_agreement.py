@@ -8,11 +8,10 @@ import numpy as np
 from scipy.sparse import csr_array, vstack
 
 from mim.evaluate.agreement import Weighting, kappa_of
-from mim.evaluate.bootstrap import Bools, Floats, Times, base_of, estimate, over_blocks
+from mim.evaluate.bootstrap import Bools, Floats, Ints, Times, base_of, estimate, over_blocks
 from mim.evaluate.figures import ALL, Figure
 from mim.evaluate.measured import Measured
 from mim.evaluate.paired import equal_specificity
-from mim.evaluate.ranked import Ints
 from mim.evaluate.readers import FIRST, POSITIVE, SECOND, Calls, double_readings
 from mim.evaluate.scored import Scored
 from mim.evaluate.settings import BootstrapSettings

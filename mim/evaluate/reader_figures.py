@@ -20,6 +20,7 @@ from mim.evaluate.bootstrap import (
     Bools,
     Estimate,
     Floats,
+    Ints,
     Times,
     base_of,
     estimate,
@@ -37,7 +38,7 @@ from mim.evaluate.paired import (
     paired_sensitivity,
 )
 from mim.evaluate.proportions import wilson_by_woman
-from mim.evaluate.ranked import HEALTHY, UNKNOWN, Ints, Ranked, Ranking, Shares
+from mim.evaluate.ranked import HEALTHY, UNKNOWN, Ranked, Ranking, Shares
 from mim.evaluate.readers import Calls
 from mim.evaluate.settings import EvaluateSettings
 from mim.vocab import Task

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from mim.evaluate.bootstrap import Bools, Floats
-from mim.evaluate.ranked import Ints
+from mim.evaluate.bootstrap import Bools, Floats, Ints
 from mim.evaluate.sample import Sample
 
 POSITIVE = 2

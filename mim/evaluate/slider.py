@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from mim.evaluate.bootstrap import Bools, Floats
+from mim.evaluate.bootstrap import Bools, Floats, Ints
 from mim.evaluate.charts import Axis, Line, lines_svg
 from mim.evaluate.operating import groups_within
-from mim.evaluate.ranked import Ints
 from mim.evaluate.readers import Calls
 from mim.evaluate.scored import Scored
 from mim.vocab import CANCERS, SELECTION_RATES, Outcome
