@@ -176,10 +176,7 @@ def _maker_table(figures: Sequence[Figure], model: str, measured: Measured) -> T
         wanted = {"subgroup": MAKER, "level": maker} if maker else {}
         cells = [Cell(find_one(figures, "auc", model, unit, **wanted).estimate) for unit in units]
         count = f"{cells[0].estimate.n:,} {units[0]}, {cells[0].estimate.cases:,} with cancer"
-        head = Markup(
-            '<svg class="key" viewBox="0 0 36 12" aria-hidden="true"><line {} x1="0" y1="6" x2="36" '
-            'y2="6"/></svg>{}<br><small>{}</small>'
-        ).format(line_style(series), named(maker or ALL), count)
+        head = Markup("{}{}<br><small>{}</small>").format(_key(series), named(maker or ALL), count)
         rows.append((head, *cells))
     return Table(
         f"AUC of {model} by maker with 95 % interval.",
@@ -196,7 +193,8 @@ def _curves(measured: Measured, first: str) -> list[Markup]:
             _curve(model, detection, series)
             for series, (model, detection) in enumerate(measured.exams.items())
         ]
-        found.append(roc_svg(curves, "ROC curves by model; the table gives their areas."))
+        words = "ROC curves by model, by exam; the table gives their areas."
+        found.append(_captioned(words, [*measured.exams], roc_svg(curves, words)))
     by_breast = first in measured.breasts
     whole = (measured.breasts if by_breast else measured.exams)[first]
     parts = measured.breasts_by_maker if by_breast else measured.makers()
@@ -210,7 +208,24 @@ def _curves(measured: Measured, first: str) -> list[Markup]:
         for part in parts
         if part.subgroup.level in levels
     ]
-    return [*found, roc_svg(curves, "ROC curves by maker; the table gives their areas.")]
+    words = f"ROC curves of {first} by maker; the table gives their areas."
+    return [*found, _captioned(words, [curve.name for curve in curves], roc_svg(curves, words))]
+
+
+def _captioned(words: str, names: Sequence[str], picture: Markup) -> Markup:
+    """A picture of lines with its words above it and the names of its lines below."""
+    keys = Markup(" ").join(
+        Markup('<span class="whole">{}{}</span>').format(_key(series), name)
+        for series, name in enumerate(names)
+    )
+    return Markup('<p class="quiet">{}</p>{}<p class="quiet">{}</p>').format(words, picture, keys)
+
+
+def _key(series: int) -> Markup:
+    return Markup(
+        '<svg class="key" viewBox="0 0 36 12" aria-hidden="true"><line {} x1="0" y1="6" x2="36" y2="6"/>'
+        "</svg>"
+    ).format(line_style(series))
 
 
 def _precision_recall(measured: Measured) -> Markup:

@@ -112,6 +112,12 @@ def measure(
     )
 
 
+def is_own_score(rule: str | None, model: str) -> bool:
+    """Whether a rule selects by a score of this model."""
+    start, end = SCORE_RULE.format("|", model).split("|")
+    return rule is not None and rule.startswith(start) and rule.endswith(end)
+
+
 def by_score(exams: Scored, model: str, weights: Floats) -> list[Selection]:
     """Rules "score 10 or more" of models whose scores are too coarse to select any share, as 1 to 10.
 

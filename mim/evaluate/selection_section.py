@@ -14,8 +14,8 @@ from mim.evaluate.figures import (
     outcome_name,
     outcomes_of,
 )
-from mim.evaluate.measured import Measured
-from mim.evaluate.sections import Cell, Section, Table, in_words
+from mim.evaluate.measured import Measured, is_own_score
+from mim.evaluate.sections import Cell, Section, Table, counted, in_words
 from mim.schemas.score_scale import ScoreScale
 from mim.vocab import Task
 
@@ -75,25 +75,33 @@ def selection_section(
 
 
 def _found_at(figures: Sequence[Figure], model: str, rate: float, weighed: bool) -> str:
-    """What selecting a share of the exams finds of each kind of cancer."""
+    """What selecting a share of the exams finds, or the highest score where no share can be selected."""
+    at: tuple[str | None, float | None] = (OWN_RATE, rate)
+    chosen = find_one(figures, "share_selected", model, "exams", **_at(at, ALL)).estimate
+    if chosen.value is not None and chosen.value < COARSE * rate:
+        ways = [_way(f) for f in figures if f.model == model and is_own_score(f.rule, model)]
+        at = ways[0] if ways else at
     found = []
     for outcome in outcomes_of(figures, model, "exams")[1:]:
-        wanted = {"outcome": outcome, "rule": OWN_RATE, "selection_rate": rate}
-        share = find_one(figures, "sensitivity", model, "exams", **wanted).estimate
+        share = find_one(figures, "sensitivity", model, "exams", **_at(at, outcome)).estimate
         if share.value is not None and share.cases is not None:
             selected = round(share.value * share.cases)
             ends = in_words(share, 100, 1)
-            found.append(f"{selected:,} of {share.cases:,} {outcome}s, {ends} %")
+            found.append(f"{selected:,} of {counted(share.cases, outcome)}, {ends} %")
     if not found:
         return f"{model}: there are no cancers to find."
-    wanted = {"outcome": ALL, "rule": OWN_RATE, "selection_rate": rate}
-    chosen = find_one(figures, "share_selected", model, "exams", **wanted).estimate
-    few = f" ({chosen.cases:,} exams: equal scores are not parted)"
-    coarse = chosen.value is not None and chosen.value < COARSE * rate
-    return (
-        f"{model}: the highest-scored {100 * rate:.1f} % of {_whose(weighed)}{few if coarse else ''}, the "
-        f"share that the programme takes to consensus, hold {'; '.join(found)}."
-    )
+    if at[0] == OWN_RATE:
+        what = (
+            f"the highest-scored {100 * rate:.1f} % of {_whose(weighed)}, the share that the programme "
+            "takes to consensus, hold"
+        )
+    else:
+        what = f"{str(at[0]).removesuffix(f' of {model}')}, {100 * (at[1] or 0):.1f} % of {_whose(weighed)}, holds"
+    return f"{model}: {what} {'; '.join(found)}."
+
+
+def _at(way: tuple[str | None, float | None], outcome: str) -> dict[str, object]:
+    return {"outcome": outcome, "rule": way[0], "selection_rate": way[1]}
 
 
 def _whose(weighed: bool) -> str:
