@@ -1,5 +1,6 @@
 """Samples: tables as users give them, joined with outcomes; nothing is lost in silence."""
 
+from datetime import date, timedelta
 from itertools import chain
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
+from made_cohort import MadeCohort, exam_row
 from made_report import score_table
 
 from mim.errors import InputError
@@ -173,6 +175,48 @@ def test_readings_come_from_their_table(tmp_path: Path) -> None:
     paths = write(tmp_path, m0=BY_BREAST)
     found = take_sample(reference, read_models(paths)[0], Split.TEST)
     assert found.readings.select("exam", "score").rows() == [("e1", 3)]
+
+
+@pytest.mark.parametrize(("days", "counts"), [(731, True), (730, False)])
+def test_exams_younger_than_the_interval_count_neither_with_nor_without_a_cancer(
+    tmp_path: Path, days: int, counts: bool
+) -> None:
+    """The registry ends four years after the old exam; the young one's cancer is already known."""
+    end = date(2020, 1, 1)
+    sick = {"left_outcome": "screen-detected cancer", "left_cancer": True}
+    made = MadeCohort()
+    for name, before_end in (("old", 1461), ("young", days)):
+        followed = {f"{side}_years_followed": before_end / 365.25 for side in ("left", "right")}
+        day = end - timedelta(days=before_end)
+        made.exams.append(exam_row(name, name, day, split="test", **followed, **sick))
+    reference = read_reference(made.write(tmp_path), None)
+    rows = {row["exam"]: row for row in reference.breasts.filter(breast="L").to_dicts()}
+    assert rows["old"]["cancer"]
+    assert (rows["young"]["cancer"], rows["young"]["outcome"]) == (
+        (True, "screen-detected cancer") if counts else (None, "censored")
+    )
+    assert bool(reference.notices) != counts
+    if not counts:
+        assert reference.notices[0].startswith("1 exams of the cohort, 1 with a cancer")
+
+
+def test_two_readers_who_were_both_first_leave_it_unknown_who_was(tmp_path: Path) -> None:
+    table = "exam,reader,score,reading\ne1,r1,3,1\ne1,r2,1,1\ne2,r1,1,1\ne2,r2,1,2\n"
+    known, readings = write(tmp_path, outcomes=OUTCOMES, readings=table)
+    reference = read_reference(known, readings)
+    assert reference.readings.sort("exam", "reader")["reading"].to_list() == [None, None, 1, 2]
+    assert "1 exams have one 'reading' by two readers" in reference.notices[0]
+
+
+def test_a_run_s_table_is_named_by_its_run_and_an_empty_one_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "run a" / "scores"
+    folder.mkdir(parents=True)
+    (folder / "test-cancer.csv").write_text(BY_BREAST)
+    assert read_models([folder / "test-cancer.csv"])[0][0].model == "run a"
+    with pytest.raises(InputError, match="no score in it"):
+        sample(tmp_path, BY_BREAST, "exam,score\n")
+    with pytest.raises(InputError, match="is too long; shorten it"):
+        sample(tmp_path, f"exam,score,model\ne1,1,{'x' * 41}\n")
 
 
 def parts_of(rows: pl.DataFrame) -> dict[tuple[str, str], list[int]]:
