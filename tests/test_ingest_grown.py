@@ -80,12 +80,16 @@ def change(source: Path, files: dict[str, int | None], clock: int) -> None:
 
 
 def run_until(step: int, source: Path, out: Path, chosen: IndexSettings) -> None:
-    """A run in a process of its own that is killed before its ``step``-th change of a name."""
+    """A run in a process of its own that is killed before its ``step``-th change of a name.
+
+    The child never comes back from here: it would go on as a second runner of tests.
+    """
     child = os.fork()
     if child:
         os.waitpid(child, 0)
         return
-    signal.alarm(30)
+    # Threads of other tests are lost in the child, with what locks they held.
+    signal.alarm(10)
     steps = count()
 
     def counted(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -96,10 +100,12 @@ def run_until(step: int, source: Path, out: Path, chosen: IndexSettings) -> None
 
         return change_name
 
-    for name in ("replace", "rename", "unlink"):
-        setattr(Path, name, counted(getattr(Path, name)))
-    write_index(source, out, chosen, ALONE, SMALL)
-    os._exit(0)
+    try:
+        for name in ("replace", "rename", "unlink"):
+            setattr(Path, name, counted(getattr(Path, name)))
+        write_index(source, out, chosen, ALONE, SMALL)
+    finally:
+        os._exit(0)
 
 
 def files_of(out: Path) -> dict[str, bytes]:
