@@ -25,6 +25,7 @@ class MadeCohort:
     exams: list[Row] = field(default_factory=list)
     images: list[Row] = field(default_factory=list)
     settings: Row = field(default_factory=lambda: asdict(CohortSettings()))
+    registry_end: str | None = None
     attrition: list[Row] | None = None
     """Missing: one that fits the rows."""
 
@@ -39,6 +40,7 @@ class MadeCohort:
         rows = fitting(self) if self.attrition is None else self.attrition
         write_table(ATTRITION.from_rows(rows), folder / "attrition.parquet")
         about = {"mim": "0", "index": "index", "note": "made up", "settings": self.settings}
+        about["registry_end"] = self.registry_end
         write_json(folder / "cohort.json", about)
         return folder
 

@@ -6,17 +6,19 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy.special import expit, logit
+from scipy.stats import norm
 
-from mim.evaluate.delong import delong
+from mim.evaluate.delong import placement_variances
 from mim.evaluate.figures import ALL, Figure
 from mim.evaluate.measured import AT_CUT_OF_ALL, measure
+from mim.evaluate.metrics import auc
 from mim.evaluate.sample import Sample
 from mim.evaluate.scale import scale_of
 from mim.evaluate.scale_section import scale_section
 from mim.evaluate.scored import Scored
 from mim.evaluate.sections import Section
 from mim.evaluate.settings import EvaluateSettings, PrevalenceSettings
-from mim.evaluate.subgroup_section import heterogeneity, subgroup_section
+from mim.evaluate.subgroup_section import LevelAuc, heterogeneity, subgroup_section
 from mim.vocab import Outcome
 
 SETTINGS = EvaluateSettings(resamples=100, seed=2)
@@ -118,29 +120,34 @@ def test_no_difference_is_seldom_called_one() -> None:
     assert called <= 2
 
 
-def test_heterogeneity_is_cochrans_q_with_one_spread() -> None:
-    # Equal counts: the spread is the mean variance, Q the squared difference over its double.
-    counts = np.array([50, 50])
-    spread, p_value = heterogeneity(np.array([0.8, 0.7]), np.array([0.0016, 0.0009]), counts)
-    assert spread == pytest.approx(0.01 / 0.0025)
-    assert p_value == pytest.approx(0.0455, abs=1e-4)
-    unknown = np.array([0.1, np.nan])
-    assert np.isnan(heterogeneity(np.array([0.8, 0.7]), unknown, counts)[1])
-    assert np.isnan(heterogeneity(np.array([1.0, 1.0]), np.zeros(2), counts)[1])
+def test_heterogeneity_is_cochrans_q_with_two_spreads() -> None:
+    # Two alike levels: Q is the squared difference over its variance, twice 0.04/50 + 0.02/200.
+    alike = [LevelAuc(auc, 0.04, 0.02, 50, 200) for auc in (0.8, 0.7)]
+    spread, p_value = heterogeneity(alike)
+    assert spread == pytest.approx(0.01 / (2 * (0.04 / 50 + 0.02 / 200)))
+    assert p_value == pytest.approx(2 * norm.sf(np.sqrt(spread)))
+    assert np.isnan(heterogeneity([alike[0], LevelAuc(np.nan, np.nan, np.nan, 0, 9)])[1])
+    assert np.isnan(heterogeneity([LevelAuc(1.0, 0.0, 0.0, 5, 9)] * 2)[1])
 
 
-@pytest.mark.parametrize("cancers", [(100, 5, 5, 5), (60, 20, 10, 5, 3, 2)])
-def test_levels_with_few_cancers_are_seldom_called_different(cancers: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("cancers", "others"),
+    [((100, 5, 5, 5), (300,) * 4), ((60, 20, 10, 5, 3, 2), (200,) * 6), ((100, 30), (1000, 15))],
+)
+def test_levels_with_few_rows_are_seldom_called_different(
+    cancers: tuple[int, ...], others: tuple[int, ...]
+) -> None:
     generator = np.random.default_rng(13)
     called = 0
     for _ in range(150):
-        areas = []
-        for count in cancers:
-            score = np.append(generator.normal(1.8, 1, count), generator.normal(0, 1, 200))
-            found = delong(score[None], np.arange(len(score)) < count, np.arange(len(score)))
-            areas.append((found.aucs[0], found.covariance[0, 0]))
-        called += heterogeneity(*np.array(areas).T, np.array(cancers))[1] < 0.05
-    assert called <= 0.1 * 150
+        levels = []
+        for sick, healthy in zip(cancers, others, strict=True):
+            score = np.append(generator.normal(1.8, 1, sick), generator.normal(0, 1, healthy))
+            cancer = np.arange(len(score)) < sick
+            spread = placement_variances(score, cancer)
+            levels.append(LevelAuc(auc(score, cancer), *spread, sick, healthy))
+        called += heterogeneity(levels)[1] < 0.05
+    assert called <= 0.11 * 150
 
 
 def test_without_parts_there_is_no_section() -> None:

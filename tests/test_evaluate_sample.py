@@ -184,7 +184,7 @@ def test_exams_younger_than_the_interval_count_neither_with_nor_without_a_cancer
     """The registry ends four years after the old exam; the young one's cancer is already known."""
     end = date(2020, 1, 1)
     sick = {"left_outcome": "screen-detected cancer", "left_cancer": True}
-    made = MadeCohort()
+    made = MadeCohort(registry_end=end.isoformat())
     for name, before_end in (("old", 1461), ("young", days)):
         followed = {f"{side}_years_followed": before_end / 365.25 for side in ("left", "right")}
         day = end - timedelta(days=before_end)

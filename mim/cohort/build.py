@@ -26,8 +26,9 @@ from mim.cohort.images import (
 )
 from mim.cohort.join import Joined, day_notices, join_studies, refuse_no_join
 from mim.cohort.label_tables import LabelTables, count_labels, find_labels
+from mim.cohort.labels import last_day
 from mim.cohort.mirai import write_mirai
-from mim.cohort.registry import read_registry
+from mim.cohort.registry import Registry, read_registry
 from mim.cohort.repeats import Merged, date_notices, merge_repeats
 from mim.cohort.settings import CohortSettings, OutcomeSettings
 from mim.cohort.splits import check_shares, divide_exams
@@ -106,6 +107,7 @@ def write_cohort(index: Path, registry: Path, out: Path, settings: CohortSetting
         "mim": __version__,
         "index": str(index.absolute()),
         "note": note,
+        "registry_end": _end_of(merged.registry, settings.outcomes),
         "settings": asdict(replace(settings, splits=splits)),
         "counts": counts,
         "problems": joined.problems,
@@ -114,6 +116,12 @@ def write_cohort(index: Path, registry: Path, out: Path, settings: CohortSetting
     write_json(out / "cohort.json", about)
     print_summary(counts, attrition, notices, joined.problems)
     return sum(joined.problems.values())
+
+
+def _end_of(registry: Registry, settings: OutcomeSettings) -> str | None:
+    """The day up to which cancers are known; None where outcomes are given instead of dates."""
+    end = last_day(registry, settings.registry_date)
+    return None if end is None or registry.outcomes.height else end.isoformat()
 
 
 def _one_a_day(exams: pl.DataFrame) -> pl.DataFrame:

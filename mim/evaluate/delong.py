@@ -104,6 +104,17 @@ def auc_interval(found: DeLong, model: int = 0) -> ClosedForm | None:
     return ClosedForm(float(expit(logit(auc) - half)), float(expit(logit(auc) + half)), LOGIT)
 
 
+def placement_variances(scores: Floats, cancer: Bools) -> tuple[float, float]:
+    """The variance of the placements of cancers, and of the others; NaN with fewer than two of them.
+
+    Divided by how many there are of each they add up to the variance of the AUC (DeLong 1988).
+    """
+    if cancer.sum() < 2 or (~cancer).sum() < 2:
+        return float("nan"), float("nan")
+    of_sick, of_healthy = _placements(scores, cancer)
+    return float(of_sick.var(ddof=1)), float(of_healthy.var(ddof=1))
+
+
 def auc_difference(found: DeLong, one: int, other: int) -> AucDifference:
     """How much higher one model's AUC is than another's, on the same rows.
 

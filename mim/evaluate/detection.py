@@ -178,6 +178,11 @@ class Detection:
         """The score from which the highest-scored share of these rows is selected."""
         return self.ranking.threshold(int(self._once.within([rate])[0, 0]))
 
+    def share_of(self, rows: Bools) -> float:
+        """The share of some rows ``[row]`` among all, as these count."""
+        weights = self._once.factors[self._kind, 0]
+        return float(weights[rows].sum() / weights.sum())
+
     def factors(self) -> Factors:
         """How much these rows count, for parts of them."""
         weighing = self._once.weighing

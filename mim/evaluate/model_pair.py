@@ -8,7 +8,10 @@ from mim.evaluate.detection import Detection, Quantity, Selection
 from mim.evaluate.differences import less
 from mim.evaluate.figures import ALL, OWN_RATE, STORED_THRESHOLD
 from mim.evaluate.measured import SCORE_RULE
-from mim.evaluate.selection_section import COARSE
+
+NEARLY, FEW = 0.99, 3
+"""The part of a rate that a model must reach, or to how many exams, to be compared at it: with a
+tenth less it would seem to be less sensitive."""
 
 COMPARED = {
     None: ("auc", "partial_auc"),
@@ -111,8 +114,9 @@ def _kept_from(model: Detection, selection: Selection) -> bool:
     rows, rate = model.rows, selection.rate
     share = model.at(Quantity("share_selected", ALL, selection))[0]
     left = rows.score[~model.selected(selection)]
-    if share >= COARSE * rate or not left.size:
+    lacking = (rate - share) * len(rows.score)
+    if share >= NEARLY * rate or lacking <= FEW or not left.size:
         return False
     # Too few exams for the rate, or a rate of other exams, is not what equal scores do.
-    equal = int((left == left.max()).sum())
-    return equal > 1 and share + equal / len(rows.score) > rate
+    equal = rows.score == left.max()
+    return bool(equal.sum() > 1) and share + model.share_of(equal) > rate

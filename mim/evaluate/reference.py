@@ -1,6 +1,7 @@
 """What is known of the exams that models are measured on, from a cohort's folder or any table."""
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +12,7 @@ from mim.schemas.reference import GIVEN_READINGS, GIVEN_SCORES, REFERENCE
 from mim.schemas.table import Schema, TableError, read_table
 from mim.tables.given import ROW, read_given
 from mim.vocab import CANCERS as CANCER_OUTCOMES
-from mim.vocab import DAYS_PER_YEAR, NO_CANCER, Maker, Outcome
+from mim.vocab import NO_CANCER, Maker, Outcome
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,12 @@ def read_reference(path: Path, readings: Path | None) -> Reference:
     if path.is_dir():
         about = read_about(path)
         note = str(about["note"])
-        found, notices = _of_cohort(path, about["settings"]["outcomes"]["interval_days"])
+        end = about.get("registry_end")
+        found, notices = _of_cohort(
+            path,
+            date.fromisoformat(end) if end else None,
+            about["settings"]["outcomes"]["interval_days"],
+        )
     else:
         note = ""
         found, notices = read_checked(path, REFERENCE, GIVEN_SCORES)
@@ -93,7 +99,9 @@ def _readings(path: Path, readings: Path | None) -> tuple[pl.DataFrame, list[str
     return _frame(GIVEN_READINGS.from_rows([])), []
 
 
-def _of_cohort(folder: Path, interval_days: int) -> tuple[pl.DataFrame, list[str]]:
+def _of_cohort(
+    folder: Path, registry_end: date | None, interval_days: int
+) -> tuple[pl.DataFrame, list[str]]:
     """The exams of a cohort, a row for each breast; and a notice on those too young to count."""
     exams = _frame(read_table(folder / "exams.parquet", EXAMS))
     sides = [
@@ -113,7 +121,7 @@ def _of_cohort(folder: Path, interval_days: int) -> tuple[pl.DataFrame, list[str
         path = folder / f"{name}.parquet"
         rows = _frame(read_table(path, schema) if path.is_file() else schema.from_rows([]))
         found = found.join(rows, on=key, how="left", maintain_order="left")
-    found = found.with_columns(young=_young(found, interval_days))
+    found = found.with_columns(young=_young(registry_end, interval_days))
     types = _frame(REFERENCE.from_rows([])).schema
     counted = found.with_columns(
         cancer=pl.when(~pl.col("young")).then("cancer"),
@@ -123,22 +131,16 @@ def _of_cohort(folder: Path, interval_days: int) -> tuple[pl.DataFrame, list[str
     return counted.select(pl.col(name).cast(kind) for name, kind in types.items()), _notice(told)
 
 
-def _young(rows: pl.DataFrame, interval_days: int) -> pl.Expr:
+def _young(registry_end: date | None, interval_days: int) -> pl.Expr:
     """Whether an exam is younger than the screening interval when the registry ends.
 
     Of such exams cancers found by screening are known already, others and their absence not yet:
-    those known would hold too many cancers. The registry ends with the latest follow-up.
+    those known would hold too many cancers. Where outcomes are given without dates, none is.
     """
-    day = pl.col("exam_date")
-    followed = pl.duration(
-        days=(
-            pl.max_horizontal("left_years_followed", "right_years_followed") * DAYS_PER_YEAR
-        ).round()
-    )
-    end = rows.select((day + followed).max()).item()
-    if end is None:
+    if registry_end is None:
         return pl.lit(False)
-    return (day + pl.duration(days=interval_days) > pl.lit(end)).fill_null(False)
+    ripe = pl.lit(registry_end - timedelta(days=interval_days))
+    return (pl.col("exam_date") > ripe).fill_null(False)
 
 
 def _notice(young: pl.DataFrame) -> list[str]:

@@ -223,6 +223,10 @@ def _probability(reference: Exams) -> tuple[float | None, float | None, str | No
     spread, this lay closest to the truth (loss above it, 1e-5 nats an exam: 47, 69, 239 with 20
     cancers; 0.9, 6.6, 22 with 800). Where those of cancers are spread 1.4 times as wide it has a bias
     that more cancers do not mend (134, 104, 224; 62, 7.6, 26). Isotonic regression ties scores.
+
+    How many exams without a cancer there are for one with moves the intercept alone (Prentice and
+    Pyke 1979, doi 10.1093/biomet/66.3.403). So where they stand for a programme's, the curve is fitted
+    to those that are here and then moved: weighing few exams by many would be noise.
     """
     if reference.score.min() < 0 or reference.score.max() > 1:
         return None, None, "the scores are no shares from 0 to 1"
@@ -238,18 +242,16 @@ def _probability(reference: Exams) -> tuple[float | None, float | None, str | No
                 f"a probability needs {LEAST_CANCERS}"
             ),
         )
-    # As many others as stand behind the cancers: by their number here, a programme's rare cancers
-    # would be outweighed by the little doubt of every exam without one.
-    stand_for = float(known.known_weight[~known.cancer].sum())
-    sure = np.where(known.cancer, (cancers + 1) / (cancers + 2), 1 / (stand_for + 2))
+    sure = np.where(known.cancer, (cancers + 1) / (cancers + 2), 1 / (others + 2))
+    weight = np.where(known.cancer, known.known_weight, 1.0)
     intercept, slope = recalibration(
         np.tile(log_odds(known.score), 2),
         np.repeat([True, False], len(sure)),
-        np.concatenate([known.known_weight * sure, known.known_weight * (1 - sure)]),
+        np.concatenate([weight * sure, weight * (1 - sure)]),
     )
     if not slope > 0:
         return None, None, "a higher score does not mean more cancers among the validation exams"
-    return intercept, slope, None
+    return intercept - float(np.log(known.known_weight[~known.cancer].mean())), slope, None
 
 
 def _shifted(scale: ScoreScale, reference: Exams, fitted: Fitted, above: Level) -> Fitted:

@@ -181,7 +181,7 @@ ATTRITION = Schema(
 
 
 def read_about(cohort: Path) -> dict[str, Any]:
-    """``cohort.json``: ``index``, ``note``, ``settings``, counts and notices.
+    """``cohort.json``: ``index``, ``note``, ``settings``, ``registry_end``, counts and notices.
 
     Raises:
         InputError: it is missing, no JSON, or not as ``mim cohort`` writes it.
