@@ -189,7 +189,7 @@ def test_values_that_cannot_stand_together(
 
 
 def test_every_input_of_the_commands_is_checked() -> None:
-    no_input = {"out", "key", "experiment", "train.metric"}
+    no_input = {"out", "key", "experiment", "train.metric", "data.leave_out_maker"}
     no_input |= {"model.encoder.name", "model.patches.encoder"}
     no_input |= {"scheduler", "slurm.partition", "slurm.account", "outcomes.registry_date"}
     no_input |= {f"splits.held_out_{what}" for what in ("maker", "site", "from")}

@@ -310,3 +310,31 @@ def test_unused_exams_are_seen_as_priors_only(copied, cache):
     assert any(everything(part).present[:, 1].any() for part in divided)
     with pytest.raises(AssertionError, match="priors only"):
         data.dataset(Split.UNUSED)
+
+
+def test_no_woman_with_an_image_of_a_maker_left_out_is_learnt_from(cohort, cache):
+    whole = ExamData(cohort, cache, DataSettings(batch_size=4), learnt(Task.CANCER), 1)
+    makers = whole.everyone.table["maker"].to_pylist()
+    maker = max(set(makers), key=makers.count)
+    data = DataSettings(batch_size=4, leave_out_maker=maker)
+    exams = ExamData(cohort, cache, data, learnt(Task.CANCER), 1)
+    women = np.array(exams.everyone.table["woman"].to_pylist())
+    images = exams.everyone.image_table
+    of_maker = {
+        e
+        for e, m in zip(*(images[n].to_pylist() for n in ("exam", "maker")), strict=True)
+        if m == maker
+    }
+    hers = set(women[[e in of_maker for e in exams.everyone.table["exam"].to_pylist()]])
+    assert hers
+    for split in (Split.TRAIN, Split.VALIDATION):
+        rows = exams.dataset(split).rows.tolist()
+        assert rows == [row for row in whole.dataset(split).rows if women[row] not in hers]
+        assert rows
+    assert set(exams.training.rows.tolist()) <= set(exams.dataset(Split.TRAIN).rows.tolist())
+    assert exams.dataset(Split.TEST).rows.tolist() == whole.dataset(Split.TEST).rows.tolist()
+
+
+def test_a_maker_that_nobody_has_cannot_be_left_out(cohort, cache):
+    with pytest.raises(InputError, match=r"data.leave_out_maker=konica: no image .* it has"):
+        ExamData(cohort, cache, DataSettings(leave_out_maker="konica"), learnt(Task.CANCER), 1)

@@ -244,6 +244,8 @@ def _relations(settings: object) -> Iterator[tuple[str, str]]:
             yield from _programme_relations(settings)
         case DataSettings(batch_size=size, cases_per_batch=cases) if cases > size:
             yield "cases_per_batch", f"expected at most batch_size {size}, got {cases}"
+        case DataSettings(leave_out_maker=str(maker)) if maker not in [*Maker]:
+            yield "leave_out_maker", f"expected one of {', '.join(Maker)}, got {maker}"
         case FusionSettings() | EncoderSettings() | TaskSettings():
             yield from _model_relations(settings)
         case (

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pytorch_lightning as pl
 from numpy.typing import NDArray
 
@@ -13,6 +14,7 @@ from mim.data.known import Tasks, find_cases, known_exams, require_labels
 from mim.data.loader import ExamLoader
 from mim.data.sampler import CaseSampler, EveryExam
 from mim.data.settings import DataSettings
+from mim.errors import InputError
 from mim.schemas.cohort import read_about
 from mim.vocab import Split
 
@@ -51,6 +53,7 @@ class ExamData(pl.LightningDataModule):
         self.stand_ins: dict[str, bool] = settings_of_cohort["stand_ins"]
         self.times = 1 + most
         self._data = data
+        self._learning = _without_maker(self.everyone, data.leave_out_maker)
         rows = self._rows(Split.TRAIN)
         require_labels(cohort, self.everyone, rows, tasks)
         rows = rows[np.any([known_exams(self.everyone, rows, task) for task in tasks.learnt()], 0)]
@@ -99,7 +102,30 @@ class ExamData(pl.LightningDataModule):
         return self.loader(validation if len(validation) else self.dataset(Split.TRAIN))
 
     def _rows(self, split: Split) -> NDArray[np.int64]:
-        return np.flatnonzero(self.everyone.table["split"].to_numpy() == split.value)
+        chosen = self.everyone.table["split"].to_numpy() == split.value
+        if split in (Split.TRAIN, Split.VALIDATION):
+            chosen &= self._learning
+        return np.flatnonzero(chosen)
 
     def _loader(self, dataset: ExamDataset, sampler: CaseSampler | EveryExam) -> ExamLoader:
         return ExamLoader(dataset, sampler, self._data.workers, self._data.ahead)
+
+
+def _without_maker(everyone: Exams, maker: str | None) -> NDArray[np.bool_]:
+    """Exams of the women none of whose images, prior or not, is of a maker; all without one.
+
+    Raises:
+        InputError: no image of the cohort is of that maker.
+    """
+    if maker is None:
+        return np.ones(len(everyone), bool)
+    images = everyone.image_table
+    exams = images["exam"].filter(pc.equal(images["maker"], maker))
+    if not len(exams):
+        makers = ", ".join(sorted(images["maker"].unique().to_pylist()))
+        raise InputError(
+            f"data.leave_out_maker={maker}: no image of the cohort is of this maker; it has {makers}"
+        )
+    women = everyone.table["woman"]
+    hers = women.filter(pc.is_in(everyone.table["exam"], exams.unique()))
+    return np.asarray(pc.invert(pc.is_in(women, hers.unique())).to_numpy())

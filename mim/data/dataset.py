@@ -73,6 +73,8 @@ class ExamBatch(NamedTuple):
     """Augmentation that is still to be done to the images, tensors [exam, time, view, ...]."""
     exam: Tensor
     """int64 [exam], row in ``Exams.table``."""
+    maker: Tensor
+    """int64 [exam], place in ``vocab.Maker``."""
     weight: Tensor
     """float32 [exam], 1 over how often exams of its kind come in an epoch; see ``Draw``."""
 
@@ -154,6 +156,7 @@ class ExamDataset:
             labels=Labels(*map(torch.from_numpy, labels)),
             changes=there and Changes(*map(torch.from_numpy, there)),
             exam=torch.from_numpy(rows),
+            maker=torch.from_numpy(self._everyone.makers[rows]),
             weight=torch.tensor([draw.weight for draw in draws]),
         )
         jobs: list[Callable[[], None]] = [

@@ -25,6 +25,7 @@ from mim.vocab import (
     Criterion,
     Density,
     Landmark,
+    Maker,
     Quality,
 )
 
@@ -59,6 +60,7 @@ class Exams:
         images: int64 [exam, view], row in ``image_table``; -1 where there is none.
         priors: int64 [exam, prior], row in ``table``, newest first; -1 where there is none.
         months: float32 [exam, prior], from the prior to the exam.
+        makers: int64 [exam], place of each exam's maker in ``vocab.Maker``.
         labels: what is known of each exam.
         grades: int8 [exam, view], place in ``vocab.Quality``; -1 where unknown.
         model_spacing_mm: float32 [exam, view], distance of the model's pixels at the detector;
@@ -88,6 +90,7 @@ class Exams:
         shape = len(self.table), len(VIEW_SLOTS)
         self.images = _spread(np.arange(len(images)), at, shape, -1)
         self.priors, self.months = _priors(self.table)
+        self.makers = _code(self.table["maker"], Maker)
         spacing = images["spacing_mm"].to_numpy() / made["scale"].to_numpy()
         self.model_spacing_mm = _spread(spacing.astype(np.float32), at, shape, np.nan)
         image, grades, *of_images = _quality(cohort / "quality.parquet", images, made, cache.recipe)

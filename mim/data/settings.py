@@ -63,6 +63,8 @@ class DataSettings:
     """Share of training exams whose priors are hidden, so that the model also stands without them."""
     align_priors: bool = False
     """Move each prior's image onto the exam's image of the same view before the model sees it."""
+    leave_out_maker: str | None = None
+    """Maker, such as philips, of which no woman with an exam is trained on or validates; test women are scored all the same. It shows what becomes of a maker never seen."""
     workers: int = 2
     """Threads that read and change images; 0: the training thread itself."""
     ahead: int = 2
