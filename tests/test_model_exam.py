@@ -140,6 +140,19 @@ def test_left_and_right_changed_over_change_over_what_is_said(model):
         torch.testing.assert_close(theirs[name], score)
 
 
+def test_the_cancer_head_reads_the_features_and_nothing_else(model):
+    images, present, months = batch()
+    present[1, 0, :2] = False
+    said = model(images, present, months)
+    head, width = model.heads["cancer"], said.features.shape[-1] // 2
+    fused, views = said.features.split(width, dim=-1)
+    again = head.of_breast(fused).squeeze(-1) + head.of_view(views).squeeze(-1)
+    seen = present[:, 0].reshape(3, 2, 2).any(-1)
+    torch.testing.assert_close(again[seen], said.cancer.breast[seen])
+    assert not said.features[~seen].any()
+    assert said.features[seen].any(dim=-1).all()
+
+
 def unknown_labels(exams: int) -> Labels:
     def nan(*shape: int) -> Tensor:
         return torch.full((exams, *shape), math.nan)

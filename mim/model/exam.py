@@ -13,7 +13,7 @@ from mim.model.encoder import ViewEncoder
 from mim.model.fusion import SideDifference, make_fusion
 from mim.model.quality import QualityHead, QualityOutput, quality_scores
 from mim.model.risk import RiskHead, risk_scores
-from mim.model.seen import Seen
+from mim.model.seen import Seen, has_view, mean_over_views
 from mim.model.settings import ModelSettings, TaskSettings
 from mim.vocab import Task
 
@@ -38,12 +38,15 @@ LEAST_VARIANCE = 1e-12
 
 
 class Outputs(NamedTuple):
-    """What the heads say; None for tasks that are off."""
+    """What the heads say, None for tasks that are off, and what they say it of."""
 
     cancer: CancerLogits | None
     risk: Tensor | None
     density: DensityOutput | None
     quality: QualityOutput | None
+    features: Tensor
+    """[exam, breast, 2 x width], what the heads read of each breast: its vector by the fusion, and
+    the mean of its own views' vectors; 0 where it has no view."""
 
 
 class ExamModel(nn.Module):
@@ -94,7 +97,7 @@ class ExamModel(nn.Module):
 
     def _say(self, seen: Seen) -> Outputs:
         said = {task: self.heads[task](seen) if task in self.heads else None for task in Task}
-        return Outputs(**{task.value: said[task] for task in Task})
+        return Outputs(**{task.value: said[task] for task in Task}, features=_features(seen))
 
     def _see(self, images: Tensor, present: Tensor, months: Tensor) -> Seen:
         there = torch.nonzero(present.flatten()).squeeze(1)
@@ -111,6 +114,11 @@ class ExamModel(nn.Module):
             breasts = breasts + self.compare(own, present[:, 0])
         fine = None if encoded.fine is None else _placed(encoded.fine, there, present)[:, 0]
         return Seen(present[:, 0], own, self.dropout(breasts), fine)
+
+
+def _features(seen: Seen) -> Tensor:
+    both = torch.cat([seen.breasts, mean_over_views(seen.views, seen.present)], dim=-1)
+    return both * has_view(seen.present)[..., None]
 
 
 class ExamScorer(nn.Module):
