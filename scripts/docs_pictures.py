@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
 
-from mim.data.augment import Changes, change_image, draw_changes
+from mim.data.augment import Changes, draw_changes
+from mim.data.augment_cpu import change_image
 from mim.data.settings import AugmentSettings
 from mim.dicom.makers import identify
 from mim.dicom.pixels import read_image

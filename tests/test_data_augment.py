@@ -15,14 +15,13 @@ from mim.data.augment import (
     LINE,
     STILL,
     Changes,
-    augmented_versions,
-    change_batch,
-    change_image,
     draw_changes,
     draw_swap,
     move_landmarks,
     move_points,
 )
+from mim.data.augment_cpu import augmented_versions, change_image
+from mim.data.augment_device import change_batch
 from mim.data.settings import AugmentSettings
 
 HEIGHT, WIDTH, ASPECT = 96, 48, 2.0

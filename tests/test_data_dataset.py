@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import torch
 
-from mim.data.augment import change_batch
+from mim.data.augment_device import change_batch
 from mim.data.cache import Cache
 from mim.data.datamodule import ExamData
 from mim.data.dataset import ExamDataset

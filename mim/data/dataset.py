@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mim.data.augment import Changes, change_image, draw_changes, draw_swap, move_landmarks
+from mim.data.augment import Changes, draw_changes, draw_swap, move_landmarks
+from mim.data.augment_cpu import change_image
 from mim.data.cache import Cache
 from mim.data.exams import ExamLabels, Exams
 from mim.data.sampler import Draw

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mim.data.augment import augmented_versions
+from mim.data.augment_cpu import augmented_versions
 from mim.data.datamodule import ExamData
 from mim.data.dataset import ExamBatch
 from mim.data.sampler import Draw

@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
-from mim.data.augment import change_batch
+from mim.data.augment_device import change_batch
 from mim.data.datamodule import ExamData
 from mim.data.dataset import ExamBatch
 from mim.evaluate.tasks import task_metrics

@@ -19,7 +19,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mim.data.augment import LINE, STILL, Changes, change_batch, change_image, draw_changes
+from mim.data.augment import LINE, STILL, Changes, draw_changes
+from mim.data.augment_cpu import change_image
+from mim.data.augment_device import change_batch
 from mim.data.settings import AugmentSettings
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
