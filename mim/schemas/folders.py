@@ -11,6 +11,7 @@ MARKS = (
     "cache.json",
     "audit.json",
     "run.json",
+    "sweep.json",
     "metrics.json",
     "bundle.json",
     "predictions.json",
