@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mim.synthetic import texture
 from mim.synthetic.anatomy import Position
 from mim.synthetic.faults import Fault
+from mim.synthetic.processing import device_in_use
 from mim.synthetic.render import Exposure, Scene, expose, for_presentation, for_processing
 from mim.synthetic.settings import ProgrammeSettings
 from mim.synthetic.truth import write_mask
@@ -112,7 +113,7 @@ class Camera:
             int(minute),
             exam.age,
             exam.site.name,
-            exam.device,
+            device_in_use(exam.device, exam.day, self._settings),
             self._settings.shrink,
         )
 
@@ -262,8 +263,14 @@ class Camera:
 
 def study_uid(settings: ProgrammeSettings, number: int, exam: Exam) -> str:
     """Study Instance UID of an exam; settings that change its pixels change the UID."""
-    changing = [settings.seed, settings.shrink, settings.rounds, settings.cancer_share]
+    changing: list[object] = [
+        settings.seed,
+        settings.shrink,
+        settings.rounds,
+        settings.cancer_share,
+    ]
     changing += [settings.lookalike_share] if settings.lookalike_share else []
+    changing += ["software update"] if settings.software_update else []
     return derive_uid("mim", *changing, number, exam.round)
 
 

@@ -28,6 +28,8 @@ ABOUT = (
     "that a mechanism works; they never say anything about clinical performance."
 )
 LARGEST_SHRINK = 32
+UNCHANGING = {"software_update": False}
+"""Later settings and the values that leave a programme as it was; those are not written down."""
 
 
 def write_programme(out: Path, settings: ProgrammeSettings) -> None:
@@ -80,6 +82,10 @@ def _check(settings: ProgrammeSettings) -> None:
 def _claim(out: Path, settings: ProgrammeSettings) -> None:
     """Write the settings and the key, or make sure that those there are the same."""
     deciding = {name: value for name, value in asdict(settings).items() if name != "workers"}
+    for name, unchanging in UNCHANGING.items():
+        # Programmes of before these settings were there go on with them left alone.
+        if deciding[name] == unchanging:
+            del deciding[name]
     described = {"about": ABOUT, "settings": deciding}
     path = out / "programme.json"
     text = json.dumps(described, indent=2) + "\n"

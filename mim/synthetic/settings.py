@@ -17,5 +17,7 @@ class ProgrammeSettings:
     """Share of women with a cancer found in or after one of their rounds; raise it for a small demo."""
     lookalike_share: float = 0.0
     """Share of women with a benign lesion that looks like a cancer and stays as it is: only a prior tells it from one."""
+    software_update: bool = False
+    """From 2015 on the Siemens machines run new software, whose processing is brighter and harder."""
     workers: int = 0
     """Processes that write images; 0 takes one per core."""
