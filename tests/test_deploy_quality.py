@@ -19,7 +19,7 @@ from mim.image.phantom import phantom
 from mim.image.recipe import Prepared, prepare_stored
 from mim.image.settings import RecipeSettings
 from mim.schemas.learnt import hide_unlearnt
-from mim.schemas.scores import PREDICTED_QUALITY, PREDICTIONS
+from mim.schemas.scores import INPUT_MEASURES, PREDICTED_QUALITY, PREDICTIONS
 from mim.vocab import VIEW_SLOTS, Criterion, Landmark, Laterality, Reason, Task, View
 
 RECIPE = RecipeSettings(height=256, width=128)
@@ -100,7 +100,13 @@ def exam() -> Exam:
     found = Exam("1.2.3")
     for place, slot in enumerate(VIEW_SLOTS):
         if PRESENT[place]:
-            found.chosen[slot] = {"sop_uid": f"1.2.3.{place}", "row_spacing_mm": SPACING_MM}
+            found.chosen[slot] = {
+                "sop_uid": f"1.2.3.{place}",
+                "row_spacing_mm": SPACING_MM,
+                "maker": "ge",
+                "model": "Senographe",
+                "software_version": "1",
+            }
     return found
 
 
@@ -238,7 +244,8 @@ def test_tasks_that_are_not_learnt_are_empty(exam, assembled, outputs, task):
         Task.DENSITY: {"density", "density_probabilities", "left_percent", "right_percent"},
         Task.QUALITY: set(),
     }
-    always = {"study_uid", "images", "priors"}
+    always = {"study_uid", "maker", "machine", "images", "priors"}
+    always |= {column.name for column in INPUT_MEASURES}
     assert {name for name, value in row.items() if value is not None} == columns[task] | always
 
 

@@ -31,10 +31,11 @@ class Exam:
 
     ``study_uid`` is the Study Instance UID of its first study; ``repeats`` are those of the same
     examination done again, or sent as several studies. ``priors`` come newest first, each with
-    its months before the exam.
+    its months before the exam. ``day`` is its Study Date (0008,0020); None where no image has one.
     """
 
     study_uid: str
+    day: date | None = None
     repeats: list[str] = field(default_factory=list)
     chosen: dict[Slot, Row] = field(default_factory=dict)
     left_out: LeftOut = field(default_factory=list)
@@ -94,7 +95,7 @@ def find_exams(
     days = np.array([_day(of_study[uid]) for uid in uids], "datetime64[D]")
     first = first_of_repeats(women, days, priors.same_exam_days)
     after = np.where(np.isnat(days), 0, (days - days[first]).astype(np.int64))
-    exams = {int(study): Exam(uids[study]) for study in np.unique(first)}
+    exams = {int(study): Exam(uids[study], days[study].item()) for study in np.unique(first)}
     images: dict[int, list[Row]] = defaultdict(list)
     for study, (uid, begun) in enumerate(zip(uids, first.tolist(), strict=True)):
         images[begun] += [{**row, "days_after": int(after[study])} for row in of_study[uid]]

@@ -8,6 +8,7 @@ they are about.
 """
 
 import secrets
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -103,17 +104,22 @@ def _remove_older(out: Path, shown: set[str], quality: bool) -> None:
 def _write(bundle: Bundle, rows: pa.Table, left_out: list[Row], out: Path) -> None:
     """The exams' rows as a table, and as JSON with what must stand beside them."""
     write_table(rows, out / "predictions.parquet")
-    said = ("fingerprint", "tasks", "outputs", "axes", "calibration", "note")
+    said = ("checksum", "fingerprint", "tasks", "outputs", "axes", "calibration", "note")
+    exams = [row | {"exam_date": _written(row["exam_date"])} for row in rows.to_pylist()]
     write_json(
         out / "predictions.json",
         {
             "model": {key: bundle.about[key] for key in said},
             "thresholds": bundle.about["thresholds"],
             "reference": bundle.scale and bundle.scale.reference,
-            "exams": rows.to_pylist(),
+            "exams": exams,
             "files_left_out": left_out,
         },
     )
+
+
+def _written(day: date | None) -> str | None:
+    return day and day.isoformat()
 
 
 def _show(

@@ -6,6 +6,7 @@ import numpy as np
 
 from mim.deploy.bundle import Bundle, Outputs
 from mim.deploy.exams import Assembled, Exam
+from mim.image.looks import mean_looks
 from mim.schemas.score_scale import ScoreScale
 from mim.vocab import BREASTS, Density, Reason, Task
 
@@ -22,6 +23,10 @@ def exam_row(bundle: Bundle, exam: Exam, assembled: Assembled, outputs: Outputs 
     detail = "; ".join(f"{path}: {why} ({reason})" for path, reason, why in assembled.left_out)
     row: Row = {
         "study_uid": exam.study_uid,
+        "exam_date": exam.day,
+        "maker": exam.maker,
+        "machine": exam.machine,
+        **_input_measures(exam, assembled),
         "images": assembled.images,
         "priors": assembled.priors,
         "detail": detail or None,
@@ -38,11 +43,23 @@ def exam_row(bundle: Bundle, exam: Exam, assembled: Assembled, outputs: Outputs 
     return row
 
 
+def _input_measures(exam: Exam, assembled: Assembled) -> Row:
+    """What the exam's images are like, before they are harmonised: means over them."""
+    found = mean_looks([image.pixels for image in assembled.prepared.values()])
+    spacings = [exam.chosen[slot]["row_spacing_mm"] for slot in assembled.prepared]
+    known = [spacing for spacing in spacings if spacing]
+    measured = {} if found is None else found._asdict()
+    return {**measured, "spacing_mm": float(np.mean(known)) if known else None}
+
+
 def repeat_rows(exam: Exam) -> list[Row]:
     """A row for each study that repeats one of the exam and is scored with it."""
     return [
         {
             "study_uid": study,
+            "exam_date": exam.day,
+            "maker": exam.maker,
+            "machine": exam.machine,
             "images": 0,
             "priors": 0,
             "reason": Reason.REPEATED_EXAM,

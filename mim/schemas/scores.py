@@ -142,11 +142,24 @@ OF_TASK = {
 }
 """The score table of each task."""
 
+INPUT_MEASURES = (
+    Column("dark_grey", NUMBER, "5th percentile of the breast's grey levels, 0 to 1"),
+    Column("middle_grey", NUMBER, "their median"),
+    Column("bright_grey", NUMBER, "their 95th percentile"),
+    Column("breast_share", NUMBER, "share of the model's input that the breast covers"),
+    Column("fine_detail", NUMBER, "detail from pixel to pixel, as noise of a share of white"),
+    Column("spacing_mm", NUMBER, "distance of stored pixels at the detector, mm"),
+)
+"""What an exam's images are like, means over them as the recipe prepares them: mim.image.looks."""
+
 PREDICTIONS = Schema(
     "predictions",
     key=("study_uid",),
     columns=(
         Column("study_uid", TEXT, "Study Instance UID (0020,000D) of the exam", False),
+        Column("exam_date", pa.date32(), "Study Date (0008,0020), the earliest of its images"),
+        Column("maker", TEXT, "maker of most of its images", True, tuple(Maker)),
+        Column("machine", TEXT, "model and software version of the mammograph"),
         Column("left_score", NUMBER, "cancer score of the left breast; missing: no view of it"),
         Column("right_score", NUMBER, "cancer score of the right breast; missing: no view of it"),
         Column("exam_score", NUMBER, "the higher of the two breasts' scores"),
@@ -177,6 +190,7 @@ PREDICTIONS = Schema(
         Column("right_percent", NUMBER, "percent density of the right breast"),
         Column("images", pa.int32(), "images of the exam given to the model", False),
         Column("priors", pa.int32(), "priors given to the model", False),
+        *INPUT_MEASURES,
         Column("reason", TEXT, "why there is no score; missing: scored", True, tuple(Reason)),
         Column("detail", TEXT, "the reason in words, with the files left out"),
     ),
