@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from mim.data.cache import Cache
 from mim.data.dataset import ExamDataset
 from mim.data.exams import Exams
+from mim.data.greys import learn_greys
 from mim.data.known import Tasks, find_cases, known_exams, require_labels
 from mim.data.loader import ExamLoader
 from mim.data.sampler import CaseSampler, EveryExam
 from mim.data.settings import DataSettings
 from mim.errors import InputError
+from mim.image.greys import GreyStandard
 from mim.schemas.cohort import read_about
 from mim.vocab import Split
 
@@ -32,7 +34,16 @@ class ExamData(pl.LightningDataModule):
         priors: settings by which priors were found, ``most`` as many as the model gets.
         stand_ins: which images may stand in for a missing view.
         times: length of the time axis.
+        greys: the standard onto which grey levels are mapped.
         training: the exams trained on, as training sees them.
+
+    Args:
+        cohort: its folder.
+        cache: the folder of its images.
+        data: settings.
+        tasks: what is learnt.
+        seed: of the order in which exams are drawn.
+        greys: the standard that a run has learnt; missing: it is learnt now, of the exams trained on.
 
     Raises:
         InputError: a task has no label in the training split; cancer has labels of one kind; risk
@@ -40,7 +51,13 @@ class ExamData(pl.LightningDataModule):
     """
 
     def __init__(
-        self, cohort: Path, cache: Path, data: DataSettings, tasks: Tasks, seed: int
+        self,
+        cohort: Path,
+        cache: Path,
+        data: DataSettings,
+        tasks: Tasks,
+        seed: int,
+        greys: GreyStandard | None = None,
     ) -> None:
         super().__init__()
         self.cache = Cache(cache)
@@ -57,6 +74,7 @@ class ExamData(pl.LightningDataModule):
         rows = self._rows(Split.TRAIN)
         require_labels(cohort, self.everyone, rows, tasks)
         rows = rows[np.any([known_exams(self.everyone, rows, task) for task in tasks.learnt()], 0)]
+        self.greys = greys or learn_greys(data, self.everyone, rows, self.cache)
         self.training = ExamDataset(
             rows,
             self.everyone,
@@ -65,6 +83,7 @@ class ExamData(pl.LightningDataModule):
             data.augment if data.augment.probability > 0 else None,
             data.drop_priors,
             data.align_priors,
+            self.greys,
         )
         cases = find_cases(self.everyone, rows, tasks)
         self._sampler = CaseSampler(cases, data.batch_size, data.cases_per_batch, seed)
@@ -86,6 +105,7 @@ class ExamData(pl.LightningDataModule):
             self.cache,
             self.times,
             align_priors=self._data.align_priors,
+            greys=self.greys,
         )
 
     def loader(self, dataset: ExamDataset) -> ExamLoader:

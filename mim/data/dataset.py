@@ -13,9 +13,11 @@ from mim.data.augment import Changes, draw_changes, draw_swap, move_landmarks
 from mim.data.augment_cpu import change_image
 from mim.data.cache import Cache
 from mim.data.exams import ExamLabels, Exams
+from mim.data.greys import draw_jitter
 from mim.data.sampler import Draw
 from mim.data.settings import AugmentSettings, Place
 from mim.image.alignment import align_prior
+from mim.image.greys import GreyStandard, Jitter, harmonise
 from mim.image.landmarks import keep_inside
 from mim.vocab import BREASTS, SCREENING_VIEWS, VIEW_SLOTS
 
@@ -91,6 +93,7 @@ class ExamDataset:
         augment: random changes; None leaves exams as they are.
         drop_priors: share of draws whose priors are hidden.
         align_priors: move each prior's image onto the exam's image of the same view.
+        greys: the standard onto which grey levels are mapped, before all else.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class ExamDataset:
         augment: AugmentSettings | None = None,
         drop_priors: float = 0.0,
         align_priors: bool = False,
+        greys: GreyStandard | None = None,
     ) -> None:
         self.rows = rows
         self._everyone = everyone
@@ -110,6 +114,7 @@ class ExamDataset:
         self._augment = augment
         self._drop_priors = drop_priors
         self._align_priors = align_priors
+        self._greys = greys or GreyStandard()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -144,6 +149,7 @@ class ExamDataset:
         pictures = np.where(timeline[..., None] >= 0, self._everyone.images[timeline], -1)
         labels = ExamLabels._make(part[rows] for part in self._everyone.labels)
         changes = self._draw(seeds)
+        jitters = self._draw_jitters(timeline, seeds)
         if self._augment is not None and changes is not None:
             swapped = np.array([draw_swap(self._augment, seed) for seed in seeds])
             pictures[swapped] = pictures[swapped][:, :, VIEWS_SWAPPED]
@@ -164,6 +170,7 @@ class ExamDataset:
             partial(
                 self._read,
                 pictures[exam, :, view],
+                jitters[exam],
                 here and Changes(*(part[exam, :, view] for part in here)),
                 images[exam, :, view, 0],
             )
@@ -181,6 +188,16 @@ class ExamDataset:
         drawn = [draw_changes(self._augment, seed, self._times, aspect) for seed in seeds]
         return Changes(*map(np.stack, zip(*drawn, strict=True)))
 
+    def _draw_jitters(
+        self, timeline: NDArray[np.int64], seeds: Sequence[int]
+    ) -> list[list[Jitter | None]]:
+        """Steps towards other makers [exam][time]."""
+        if self._augment is None:
+            return [[None] * self._times] * len(seeds)
+        makers = np.where(timeline >= 0, self._everyone.makers[timeline], -1)
+        each = zip(seeds, makers, strict=True)
+        return [draw_jitter(self._augment, self._greys, seed, hers) for seed, hers in each]
+
     def _timelines(
         self, rows: NDArray[np.int64], seeds: Sequence[int]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -195,7 +212,13 @@ class ExamDataset:
         months[shown, 1 : 1 + most] = self._everyone.months[rows[shown], :most]
         return timeline, months
 
-    def _read(self, pictures: NDArray[np.int64], changes: Drawn | None, out: Images) -> None:
+    def _read(
+        self,
+        pictures: NDArray[np.int64],
+        jitters: Sequence[Jitter | None],
+        changes: Drawn | None,
+        out: Images,
+    ) -> None:
         """One view of an exam and its priors, [time, height, width]."""
         current: Images | None = None
         for time, picture in enumerate(pictures.tolist()):
@@ -205,6 +228,7 @@ class ExamDataset:
             place = out[time]
             pixels = place if changes is None else np.empty_like(place)
             self._cache.read(self._everyone.image_table["image"][picture].as_py(), pixels)
+            pixels = harmonise(pixels, self._greys, jitters[time])
             if self._align_priors and current is not None:
                 pixels = align_prior(pixels, current)
             if time == 0:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from mim.image.settings import Harmonise
+
 
 class Place(StrEnum):
     """Where images are changed."""
@@ -45,6 +47,8 @@ class AugmentSettings:
     """Largest loss of resolution, for one changed image in four: 0.5 keeps half the pixels of a row."""
     cutout: float = 0.15
     """Largest side of a square that is blacked out in every second changed image, as a share of the height."""
+    maker_jitter: float = 0.0
+    """Largest share of the way that the grey levels of changed exams are drawn towards those of another maker of the training images, drawn at random; 0.5 goes half of it at most."""
     swap_sides: float = 0.5
     """Share of training exams whose left and right change places, with their labels: the mirror image of the woman."""
     same_for_priors: bool = True
@@ -63,6 +67,8 @@ class DataSettings:
     """Share of training exams whose priors are hidden, so that the model also stands without them."""
     align_priors: bool = False
     """Move each prior's image onto the exam's image of the same view before the model sees it."""
+    harmonise: Harmonise = Harmonise.voi
+    """How makers' grey levels are made alike. voi: as each file says. landmarks: eleven quantiles of the breast on a scale learnt from training images. histogram: the whole distribution on their mean one. tissue: the 5th and 95th percentile of each breast on fixed levels."""
     leave_out_maker: str | None = None
     """Maker, such as philips, of which no woman with an exam is trained on or validates; test women are scored all the same. It shows what becomes of a maker never seen."""
     workers: int = 2

@@ -11,6 +11,15 @@ class NoWindow(StrEnum):
     refuse = "refuse"
 
 
+class Harmonise(StrEnum):
+    """How makers' grey levels are made alike, after the recipe's other steps."""
+
+    voi = "voi"
+    landmarks = "landmarks"
+    histogram = "histogram"
+    tissue = "tissue"
+
+
 @dataclass
 class RecipeSettings:
     height: int = 2048
