@@ -43,8 +43,10 @@ class RunCard:
     ``settings`` holds data, tasks, model and train; ``recipe`` the recipe's fields; ``priors`` how
     priors were found; ``stand_ins`` which images may stand in for a missing view; ``training``
     counts of what was learnt from; ``women`` a checksum of who was trained on and who validated;
-    ``start`` what the run started from, if anything; ``code`` the commit of mim, where it is run
-    from a checkout; ``note`` what must be said wherever a figure of this run stands.
+    ``start`` what the run started from, if anything; ``greys`` the standard onto which grey levels
+    are mapped, as ``GreyStandard.to_json`` gives it; ``code`` the commit of mim, where it is run
+    from a checkout; ``note`` what must be said wherever a figure of this run stands; ``renormalised``
+    which exams its normalisation was fitted to afterwards, if any, and what it was before.
     """
 
     cohort: str
@@ -58,8 +60,10 @@ class RunCard:
     training: dict[str, Any]
     women: str
     start: dict[str, Any] | None
+    greys: dict[str, Any]
     code: dict[str, Any]
     versions: dict[str, str]
+    renormalised: dict[str, Any] | None = None
 
     @classmethod
     def read(cls, run: Path) -> "RunCard":
@@ -142,6 +146,7 @@ def make_card(
         training=_counts(exams, labels),
         women=women_checksum(exams.everyone),
         start=start,
+        greys=exams.greys.to_json(),
         code=code_state(),
         versions={"mim": __version__, "python": platform.python_version()}
         | {name: version(name) for name in PACKAGES},
@@ -165,7 +170,8 @@ def check_free(out: Path, card: RunCard) -> None:
     So do those of the loader that change when a batch comes and not what is in it.
     """
     require_own(out, "run.json")
-    if not ((out / "run.json").exists() and (out / "checkpoints" / LAST).exists()):
+    checkpoints = [out / "checkpoints" / name for name in (BEST, LAST)]
+    if not ((out / "run.json").exists() and any(path.exists() for path in checkpoints)):
         return
     found = asdict(RunCard.read(out)) | {"code": card.code}
     same = {name: card.settings["data"][name] for name in CHANGES_NOTHING}

@@ -30,6 +30,7 @@ from mim.evaluate.sample import ModelScores, scored_by
 from mim.evaluate.scale import scale_of
 from mim.evaluate.scored import Scored
 from mim.evaluate.settings import PrevalenceSettings
+from mim.image.greys import GreyStandard
 from mim.model.exam import ExamScorer
 from mim.model.settings import EncoderSettings, ModelSettings, Norm, TaskSettings
 from mim.schemas.cohort import ATTRITION
@@ -58,6 +59,9 @@ PRECISION = {
     Precision.bfloat16: "bf16-mixed",
     Precision.float16: "16-mixed",
 }
+
+SCORES_BEFORE = Path("scores") / "before-cancer.parquet"
+"""Where a run keeps the scores of its validation exams by the run it was before."""
 
 
 def fit(
@@ -92,6 +96,9 @@ def fit(
         found = start_from(task.model, model.encoder.name, Path(train.start_from))
         report += found.lines()
         start = asdict(found)
+    if learnt_on := exams.greys.learnt_on:
+        women, images = learnt_on["women"], learnt_on["images"]
+        report.append(f"grey levels of makers: learnt on {images} images of {women} women")
     report += _untaught(model.encoder, train)
     card = make_card(cohort, exams, data, tasks, model, train, labels, start)
     check_free(out, card)
@@ -229,7 +236,8 @@ def data_of(run: Path, card: RunCard, data: DataSettings | None = None) -> ExamD
             )
     data = data or read_settings(DataSettings, card.settings["data"])
     tasks = read_settings(TaskSettings, card.settings["tasks"])
-    exams = ExamData(Path(card.cohort), Path(card.cache), data, tasks, seed=0)
+    greys = GreyStandard.from_json(card.greys, run / "run.json")
+    exams = ExamData(Path(card.cohort), Path(card.cache), data, tasks, seed=0, greys=greys)
     card.require_recipe(exams.cache.fingerprint)
     card.require_women(run, exams.everyone)
     return exams
@@ -263,7 +271,13 @@ def validation_exams(run: Path) -> Scored | None:
 
 
 def validation_scores(run: Path) -> pa.Table:
-    """Cancer scores of the validation exams, as training left them, or scored now."""
+    """Cancer scores of the validation exams, as training left them, or scored now.
+
+    Those of a run whose normalisation was fitted afterwards are of the run it was before: its own
+    are of makers that it no longer fits.
+    """
+    if RunCard.read(run).renormalised is not None:
+        return read_table(run / SCORES_BEFORE, SCORES)
     path = score_path(run, Split.VALIDATION, Task.CANCER)
     if not path.is_file():
         path = score(run, Split.VALIDATION)[Task.CANCER]
