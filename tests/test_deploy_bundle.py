@@ -226,7 +226,7 @@ def test_another_recipe_is_refused(own):
 def test_another_format_is_refused(own, number):
     rewrite(own, format=number)
     with pytest.raises(
-        InputError, match=f"format {number}, this mim reads 4; export the run again"
+        InputError, match=f"format {number}, this mim reads 5; export the run again"
     ):
         load_bundle(own)
 

@@ -16,6 +16,7 @@ from mim.cohort.settings import CohortSettings, PriorSettings, StandInSettings
 from mim.deploy.exams import Assembler, Exam, find_exams
 from mim.deploy.predict import predict
 from mim.dicom.rows import scan
+from mim.image.greys import GreyStandard
 from mim.image.settings import RecipeSettings
 from mim.ingest.index import write_index
 from mim.ingest.settings import IndexSettings
@@ -241,7 +242,7 @@ def test_a_prior_without_an_image_that_can_be_used_takes_no_place(programme, tmp
 
     def seen() -> list[float]:
         recipe = RecipeSettings(height=64, width=32)
-        assembled = Assembler(source, recipe, 1, align=False).assemble(exam)
+        assembled = Assembler(source, recipe, GreyStandard(), 1, align=False).assemble(exam)
         assert assembled.inputs is not None
         return assembled.inputs["months"][0].tolist()
 

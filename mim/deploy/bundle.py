@@ -8,7 +8,7 @@ of it before the first exam is scored, the weights by their checksum alone.
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from mim.cohort.settings import PriorSettings, StandInSettings
 from mim.errors import InputError
 from mim.image.alignment import align_prior
+from mim.image.greys import GreyStandard, harmonise
 from mim.image.phantom import phantom
 from mim.image.recipe import fingerprint, prepare_stored
 from mim.image.settings import RecipeSettings
@@ -28,7 +29,7 @@ from mim.schemas.score_scale import ScoreScale
 from mim.schemas.table import read_json
 from mim.vocab import Laterality, Task, View
 
-FORMAT = 4
+FORMAT = 5
 """Version of the bundle's layout."""
 
 LISTED = ("model.onnx", "golden.npz", "weights.safetensors")
@@ -53,7 +54,7 @@ class Bundle:
     """A verified model.
 
     ``tasks`` are those it has learnt; ``align_priors`` says that a prior's image is moved onto the
-    exam's; ``thresholds`` are exam scores by selection rate, none without the cancer task;
+    exam's; ``greys`` is the standard onto which grey levels are mapped; ``thresholds`` are exam scores by selection rate, none without the cancer task;
     ``about`` is all of ``bundle.json``; ``scale`` reads exam scores, with thresholds for makers and
     software versions, where there were validation exams to fit it on.
     """
@@ -67,6 +68,7 @@ class Bundle:
     about: dict[str, Any]
     session: onnxruntime.InferenceSession
     scale: ScoreScale | None = None
+    greys: GreyStandard = field(default_factory=GreyStandard)
 
     def score(self, inputs: Inputs) -> Outputs:
         """Every output by its name, as ``about["outputs"]`` describes it; NaN where not learnt.
@@ -120,6 +122,7 @@ def load_bundle(folder: Path) -> Bundle:
         priors=PriorSettings(**about["priors"]),
         stand_ins=StandInSettings(**about["stand_ins"]),
         align_priors=about["align_priors"],
+        greys=GreyStandard.from_json(about["greys"], folder / "bundle.json"),
         tasks=tuple(Task(task) for task in about["tasks"]),
         thresholds={t["selection_rate"]: t["threshold"] for t in about["thresholds"]},
         about=about,
@@ -159,14 +162,14 @@ def golden_inputs(recipe: RecipeSettings, times: int, exams: int = 2) -> Inputs:
     return {"images": images, "present": present, "months": months * present.any(-1)}
 
 
-def prepared_phantom(recipe: RecipeSettings) -> NDArray[np.uint16]:
-    """The phantom by a recipe."""
-    return prepare_stored(phantom(), Laterality.RIGHT, View.CC, recipe).pixels
+def prepared_phantom(recipe: RecipeSettings, greys: GreyStandard) -> NDArray[np.uint16]:
+    """The phantom by a recipe, on a standard's grey levels."""
+    return harmonise(prepare_stored(phantom(), Laterality.RIGHT, View.CC, recipe).pixels, greys)
 
 
-def moved_phantom(recipe: RecipeSettings) -> NDArray[np.uint16]:
+def moved_phantom(recipe: RecipeSettings, greys: GreyStandard) -> NDArray[np.uint16]:
     """The phantom, moved onto itself turned and shrunk; where priors are moved, this is checked."""
-    still = prepared_phantom(recipe)
+    still = prepared_phantom(recipe, greys)
     size = (recipe.width, recipe.height)
     turn = cv2.getRotationMatrix2D((0.0, recipe.height / 2), 5.0, 0.9)
     return align_prior(still, np.asarray(cv2.warpAffine(still, turn, size), np.uint16))
@@ -184,9 +187,11 @@ def _prove(bundle: Bundle, golden: Path) -> None:
                     f"{golden}: the golden case scores {worst:.2g} off in {name}, more than "
                     f"{TOLERANCE}; this ONNX Runtime does not run the model as it was exported"
                 )
-        _prove_pixels(golden, prepared_phantom(bundle.recipe), case["phantom"], PIXEL_TOLERANCE)
+        still = prepared_phantom(bundle.recipe, bundle.greys)
+        _prove_pixels(golden, still, case["phantom"], PIXEL_TOLERANCE)
         if bundle.align_priors:
-            _prove_pixels(golden, moved_phantom(bundle.recipe), case["moved"], MOVED_TOLERANCE)
+            moved = moved_phantom(bundle.recipe, bundle.greys)
+            _prove_pixels(golden, moved, case["moved"], MOVED_TOLERANCE)
 
 
 def _prove_pixels(

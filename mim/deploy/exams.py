@@ -17,6 +17,7 @@ from mim.deploy.bundle import Inputs
 from mim.dicom.pixels import PixelError
 from mim.dicom.screening import Slot, choose_screening_images
 from mim.image.alignment import align_prior
+from mim.image.greys import GreyStandard, harmonise
 from mim.image.recipe import Prepared, prepare
 from mim.image.settings import RecipeSettings
 from mim.vocab import VIEW_SLOTS, Laterality, Reason, View
@@ -58,6 +59,8 @@ class Exam:
 class Assembled:
     """An exam ready to score: inputs of the model, its own prepared images, and what was left out.
 
+    Grey levels are harmonised in ``inputs``, and in ``prepared`` as the recipe's other steps leave
+    them.
     ``inputs`` is None where no image of the exam could be used; ``present`` is bool [view];
     ``priors`` counts those with an image.
     """
@@ -149,9 +152,17 @@ class Assembler:
     Images are kept a while, since one exam's are another's prior.
     """
 
-    def __init__(self, source: Path, recipe: RecipeSettings, most_priors: int, align: bool) -> None:
+    def __init__(
+        self,
+        source: Path,
+        recipe: RecipeSettings,
+        greys: GreyStandard,
+        most_priors: int,
+        align: bool,
+    ) -> None:
         self._source = source
         self._recipe = recipe
+        self._greys = greys
         self._times = 1 + most_priors
         self._align = align
         self._prepare = lru_cache(maxsize=64)(self._prepare_file)
@@ -171,9 +182,9 @@ class Assembler:
             months[0, time] = gap
             for slot, image in prepared.items():
                 view = VIEW_SLOTS.index(slot)
-                pixels = image.pixels
+                pixels = harmonise(image.pixels, self._greys)
                 if self._align and time and slot in own:
-                    pixels = align_prior(pixels, own[slot].pixels)
+                    pixels = align_prior(pixels, images[0, 0, view, 0])
                 images[0, time, view, 0] = pixels
                 present[0, time, view] = True
         inputs = {"images": images, "present": present, "months": months}

@@ -8,7 +8,6 @@ they are about.
 """
 
 import secrets
-from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -50,7 +49,9 @@ def predict(bundle: Path, source: Path, out: Path, overrides: Path | None) -> in
     loaded = load_bundle(bundle)
     files = scan(source, overrides, secrets.token_bytes(32))
     found, of_no_exam = find_exams(files, loaded.priors, loaded.stand_ins)
-    assembler = Assembler(source, loaded.recipe, loaded.priors.most, loaded.align_priors)
+    assembler = Assembler(
+        source, loaded.recipe, loaded.greys, loaded.priors.most, loaded.align_priors
+    )
     rows: list[Row] = []
     images: list[Row] = []
     damaged = 0
@@ -105,7 +106,7 @@ def _write(bundle: Bundle, rows: pa.Table, left_out: list[Row], out: Path) -> No
     """The exams' rows as a table, and as JSON with what must stand beside them."""
     write_table(rows, out / "predictions.parquet")
     said = ("checksum", "fingerprint", "tasks", "outputs", "axes", "calibration", "note")
-    exams = [row | {"exam_date": _written(row["exam_date"])} for row in rows.to_pylist()]
+    exams = rows.set_column(1, "exam_date", rows["exam_date"].cast(pa.string())).to_pylist()
     write_json(
         out / "predictions.json",
         {
@@ -116,10 +117,6 @@ def _write(bundle: Bundle, rows: pa.Table, left_out: list[Row], out: Path) -> No
             "files_left_out": left_out,
         },
     )
-
-
-def _written(day: date | None) -> str | None:
-    return day and day.isoformat()
 
 
 def _show(

@@ -30,6 +30,7 @@ from mim.errors import InputError
 from mim.evaluate.settings import PrevalenceSettings
 from mim.export.onnx import OPSET, largest_differences, run_torch, write_onnx
 from mim.export.outputs import CALIBRATION, OUTPUTS, describe_axes, describe_outputs
+from mim.image.greys import GreyStandard
 from mim.image.settings import RecipeSettings
 from mim.model.exam import ExamModel
 from mim.model.settings import TaskSettings
@@ -69,7 +70,8 @@ def write_bundle(run: Path, out: Path, prevalence: PrevalenceSettings | None = N
         write_onnx(task.model, example, model, {"fingerprint": card.fingerprint, "note": card.note})
         cases = [*_patterns(golden_inputs(recipe, times)), *seen]
         off = _differences(run, card, largest_differences(task.model, model, cases))
-        _write_golden(task.model, recipe, times, unfinished / "golden.npz")
+        greys = GreyStandard.from_json(card.greys, run / "run.json")
+        _write_golden(task.model, recipe, greys, times, unfinished / "golden.npz")
         weights = {name: part.contiguous() for name, part in task.model.state_dict().items()}
         encoder = {"encoder": card.settings["model"]["encoder"]["name"]}
         (unfinished / "weights.safetensors").write_bytes(save(weights, encoder))
@@ -137,10 +139,12 @@ def _real(run: Path, card: RunCard) -> list[Inputs]:
     ]
 
 
-def _write_golden(model: ExamModel, recipe: RecipeSettings, times: int, path: Path) -> None:
+def _write_golden(
+    model: ExamModel, recipe: RecipeSettings, greys: GreyStandard, times: int, path: Path
+) -> None:
     inputs = golden_inputs(recipe, times)
     scores = run_torch(model, inputs)
-    drawn = {"phantom": prepared_phantom(recipe), "moved": moved_phantom(recipe)}
+    drawn = {"phantom": prepared_phantom(recipe, greys), "moved": moved_phantom(recipe, greys)}
     np.savez_compressed(path, **drawn, **scores, **inputs)  # type: ignore[arg-type]
 
 

@@ -13,6 +13,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
@@ -81,8 +82,8 @@ class GreyStandard:
         return said | {"fingerprint": self.fingerprint}
 
     @classmethod
-    def from_json(cls, said: dict[str, Any]) -> "GreyStandard":
-        """What ``to_json`` gave.
+    def from_json(cls, said: dict[str, Any], path: Path) -> "GreyStandard":
+        """What ``to_json`` gave, and ``path`` holds.
 
         Raises:
             InputError: it was changed since.
@@ -95,7 +96,8 @@ class GreyStandard:
         )
         if standard.fingerprint != said["fingerprint"]:
             raise InputError(
-                f"greys: standard {said['fingerprint']} was changed since it was learnt; train again"
+                f"{path}: greys were changed since standard {said['fingerprint']} was learnt; "
+                "train again"
             )
         return standard
 
