@@ -1,16 +1,24 @@
 """What settings change of the makers' processing: only that, and only where they say."""
 
+from dataclasses import replace
 from datetime import date
 
+import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import dcmread
+from pydicom.pixels import apply_voi_lut
 
+from mim.errors import InputError
+from mim.image.recipe import prepare
+from mim.image.settings import RecipeSettings
+from mim.synthetic import texture
+from mim.synthetic.anatomy import Breast, Position
 from mim.synthetic.imaging import study_uid
-from mim.synthetic.makers import DEVICES, INSPIRATION
+from mim.synthetic.makers import DEVICES, DIMENSIONS, ESSENTIAL, INSPIRATION, MICRODOSE_SI
 from mim.synthetic.processing import (
     NEW_SOFTWARE,
     UPDATE_DAY,
@@ -18,9 +26,11 @@ from mim.synthetic.processing import (
     device_in_use,
 )
 from mim.synthetic.programme import write_programme
+from mim.synthetic.render import Scene, expose, for_presentation
 from mim.synthetic.settings import ProgrammeSettings
 from mim.synthetic.women import draw_woman
-from mim.vocab import Maker
+from mim.synthetic.write import Shot, Study, write_image
+from mim.vocab import Laterality, Maker, View
 
 UID_BEFORE = "2.25.214327362540914724229644794128444710650"
 SMALL = {"women": 8, "rounds": 3, "seed": 1, "shrink": 32, "cancer_share": 0.3, "workers": 1}
@@ -116,3 +126,123 @@ def test_the_update_changes_nothing_of_the_woman(updated):
     for name in ("readings", "decisions", "cancers", "density", "women"):
         old, new = ((folder / "registry" / f"{name}.csv").read_bytes() for folder in updated)
         assert old == new
+
+
+MAKERS = (INSPIRATION, DIMENSIONS, ESSENTIAL, MICRODOSE_SI)
+
+
+def at_gap(device, gap):
+    return device_in_use(device, date(2013, 5, 6), ProgrammeSettings(maker_gap=gap))
+
+
+def written(path, device, pixels):
+    """A file of a left breast in CC view, as the device writes it."""
+    study = Study("W000001", "W000001R1", "2.25.7", date(2013, 5, 6), 600, 55, "Mill", device, 8)
+    shot = Shot(1, "2.25.8", "2.25.9", Laterality.LEFT, View.CC, 52.0, mirrored=False)
+    write_image(path, study, shot, pixels)
+    return path
+
+
+def prepared(path, device, seed=2):
+    """One breast by a device as the model sees it, 0 to 1."""
+    breast = Breast(Laterality.LEFT, 95.0, 85.0, 52.0, 0.15, 55.0, 2.1)
+    rows = texture.grid_rows(device.pitch_mm * 8)
+    scene = Scene(breast, View.CC, Position(), (), [seed, 4])
+    tree = texture.ducts([seed, 3], breast.depth_mm, rows)
+    exposure = expose(scene, texture.white_spectrum([seed], rows), tree, device, 8)
+    pixels = for_presentation(exposure, device, (device.rows // 8, device.columns // 8))
+    recipe = RecipeSettings(height=256, width=128)
+    seen = prepare(written(path, device, pixels), Laterality.LEFT, View.CC, recipe).pixels
+    return seen / 65520
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """The same breast by each maker, by gap."""
+    path = tmp_path_factory.mktemp("gap") / "1.dcm"
+    return {
+        gap: [prepared(path, at_gap(device, gap)) for device in MAKERS] for gap in (0.0, 1.0, 2.0)
+    }
+
+
+@given(st.sampled_from(DEVICES), st.floats(0, 3))
+def test_curves_rise_at_every_gap(device, gap):
+    greys = at_gap(device, gap).greys
+    assert (np.diff(greys.curve(CONTRASTS.astype(float))) > 0).all()
+    assert 0 < greys.equalisation < 1
+    assert greys.sharpening > -1
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=lambda d: d.model)
+def test_a_gap_changes_grey_levels_alone(device):
+    other = at_gap(device, 2.0)
+    assert replace(other, greys=device.greys) == device
+    kept = ("dark", "bright", "background", "sharpening_mm")
+    assert [getattr(other.greys, name) for name in kept] == [
+        getattr(device.greys, name) for name in kept
+    ]
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=lambda d: d.model)
+def test_processing_goes_to_the_makers_own_without_a_jump(device):
+    """From both sides: a gap close to 1 gives nearly what 1 does."""
+    own = device.greys.curve(CONTRASTS)
+    for gap in (1 - 1e-4, 1 + 1e-4):
+        greys = at_gap(device, gap).greys
+        assert greys.curve(CONTRASTS) == pytest.approx(own, abs=1e-3)
+        assert greys.equalisation == pytest.approx(device.greys.equalisation, abs=1e-3)
+        assert greys.sharpening == pytest.approx(device.greys.sharpening, abs=1e-3)
+
+
+def test_at_gap_0_a_contrast_is_shown_alike_by_every_maker(tmp_path):
+    """pydicom applies the windows and tables; steps of 12 bits are far below 0.005."""
+    shown = []
+    for device in DEVICES:
+        greys = at_gap(device, 0.0).greys
+        stored = greys.dark + (greys.bright - greys.dark) * greys.curve(CONTRASTS)
+        pixels = np.tile(np.round(stored).astype(np.uint16), (8, 1))
+        dataset = dcmread(written(tmp_path / "1.dcm", device, pixels), stop_before_pixels=True)
+        grey = apply_voi_lut(pixels, dataset)[0] / ((1 << device.bits_stored) - 1)
+        shown.append(1 - grey if device.photometric == "MONOCHROME1" else grey)
+    assert np.ptp(shown, axis=0).max() < 0.005
+    assert shown[0][-1] - shown[0][0] > 0.7
+
+
+def unlikeness(images):
+    """Largest mean difference of two makers' images, the rim and single pixels left out."""
+    inside = cv2.erode(np.all([i > 0 for i in images], 0).astype(np.uint8), np.ones((9, 9))) > 0
+    smooth = [cv2.GaussianBlur(image, (0, 0), 2)[inside] for image in images]
+    return max(np.abs(a - b).mean() for a in smooth for b in smooth), np.corrcoef(smooth).min()
+
+
+def test_at_gap_0_one_breast_looks_nearly_alike(seen):
+    (difference, correlation), (today, _) = unlikeness(seen[0.0]), unlikeness(seen[1.0])
+    assert difference < 0.01
+    assert today > 0.05
+    assert correlation > 0.97
+
+
+def test_a_wider_gap_spreads_the_makers(seen):
+    medians = [[np.median(image[image > 0]) for image in seen[gap]] for gap in (0.0, 1.0, 2.0)]
+    details = [[detail(image) for image in seen[gap]] for gap in (0.0, 1.0, 2.0)]
+    alike, today, apart = np.ptp(medians, axis=1)
+    assert 5 * alike < today < 0.6 * apart
+    alike, today, apart = np.ptp(np.log(details), axis=1)
+    assert max(alike, today) < 0.5 * apart
+
+
+def detail(image):
+    """Standard deviation of what is finer than 2 pixels, well inside the breast."""
+    inside = cv2.erode((image > 0).astype(np.uint8), np.ones((21, 21))) > 0
+    return (image - cv2.GaussianBlur(image, (0, 0), 2))[inside].std()
+
+
+def test_a_gap_changes_the_uid_and_is_written_down(tmp_path):
+    exam = draw_woman(5, 1, 3, 0.03).exams[0]
+    uids = {study_uid(ProgrammeSettings(seed=5, maker_gap=gap), 1, exam) for gap in (0.0, 1.0, 2.0)}
+    assert len(uids) == 3
+    assert UID_BEFORE in uids
+    write_programme(tmp_path, ProgrammeSettings(women=1, shrink=32, workers=1, maker_gap=2.0))
+    assert '"maker_gap": 2.0' in (tmp_path / "programme.json").read_text(encoding="utf-8")
+    with pytest.raises(InputError, match="maker_gap"):
+        write_programme(tmp_path / "wide", ProgrammeSettings(maker_gap=3.5))

@@ -271,6 +271,7 @@ def study_uid(settings: ProgrammeSettings, number: int, exam: Exam) -> str:
     ]
     changing += [settings.lookalike_share] if settings.lookalike_share else []
     changing += ["software update"] if settings.software_update else []
+    changing += [f"maker gap {float(settings.maker_gap)}"] if settings.maker_gap != 1 else []
     return derive_uid("mim", *changing, number, exam.round)
 
 

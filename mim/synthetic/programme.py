@@ -28,7 +28,7 @@ ABOUT = (
     "that a mechanism works; they never say anything about clinical performance."
 )
 LARGEST_SHRINK = 32
-UNCHANGING = {"software_update": False}
+UNCHANGING = {"software_update": False, "maker_gap": 1.0}
 """Later settings and the values that leave a programme as it was; those are not written down."""
 
 
@@ -71,6 +71,7 @@ def _check(settings: ProgrammeSettings) -> None:
         "shrink": (1, LARGEST_SHRINK),
         "cancer_share": (0, 1),
         "lookalike_share": (0, 1),
+        "maker_gap": (0, 3),
         "workers": (0, 1024),
     }
     for name, (low, high) in ranges.items():

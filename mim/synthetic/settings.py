@@ -19,5 +19,7 @@ class ProgrammeSettings:
     """Share of women with a benign lesion that looks like a cancer and stays as it is: only a prior tells it from one."""
     software_update: bool = False
     """From 2015 on the Siemens machines run new software, whose processing is brighter and harder."""
+    maker_gap: float = 1.0
+    """How unlike the makers' processing is: 0 all alike, 1 as the makers are here, 2 far more unlike."""
     workers: int = 0
     """Processes that write images; 0 takes one per core."""
