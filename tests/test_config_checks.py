@@ -12,12 +12,14 @@ from mim.config.checks import FILES, FOLDERS, LIMITS, check
 from mim.config.commands import COMMANDS, MISSING, Command, IndexCommand, SynthCommand, TrainCommand
 from mim.config.keys import command_keys
 from mim.errors import InputError
+from mim.vocab import Maker
 from mim.workers.settings import Executor
 
 
 def filled(command: type[Command], folder: Path) -> Command:
     """A command whose every path is there, and whose results have a folder of their own."""
     values = {f.name: str(folder) for f in fields(command) if f.default == MISSING}
+    values |= {"maker": "philips"} if "maker" in values else {}
     return command(**values | {"out": str(folder / "out")})
 
 
@@ -175,6 +177,13 @@ def test_value_out_of_range_is_refused(
             "scheduler: an address needs executor=dask",
         ),
         ("cache", {"slurm.jobs": 2}, "slurm.jobs: needs executor=dask"),
+        (
+            "renormalise",
+            {"maker": "kodak"},
+            f"maker: expected one of {', '.join(Maker)}, got kodak",
+        ),
+        ("renormalise", {"cohort": "."}, "cache: must be given beside cohort"),
+        ("renormalise", {"cache": "."}, "cohort: must be given beside cache"),
     ],
 )
 def test_values_that_cannot_stand_together(
@@ -189,8 +198,8 @@ def test_values_that_cannot_stand_together(
 
 
 def test_every_input_of_the_commands_is_checked() -> None:
-    no_input = {"out", "key", "experiment", "train.metric", "data.leave_out_maker"}
-    no_input |= {"model.encoder.name", "model.patches.encoder"}
+    no_input = {"out", "key", "experiment", "method", "train.metric", "data.leave_out_maker"}
+    no_input |= {"maker", "model.encoder.name", "model.patches.encoder"}
     no_input |= {"scheduler", "slurm.partition", "slurm.account", "outcomes.registry_date"}
     no_input |= {f"splits.held_out_{what}" for what in ("maker", "site", "from")}
     texts = {

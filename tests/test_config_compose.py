@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ import mim.config.compose
 import mim.config.files
 from mim.config.commands import COMMANDS, CohortCommand, DemoCommand, SynthCommand, TrainCommand
 from mim.config.compose import compose, experiment_settings
-from mim.config.files import CONFIGS, experiments
+from mim.config.files import CONFIGS, experiments, methods
 from mim.config.keys import command_keys
 from mim.errors import InputError
+from mim.model.settings import Norm
 from mim.train.settings import Accelerator, Precision, TrainSettings, WandbMode
 
 HEAVY = [
@@ -39,7 +41,10 @@ HEAVY = [
     "wandb",
 ]
 
-THERE = "cancer, demo, density, finetune, multitask, multitask_priors, quality, risk"
+THERE = (
+    "cancer, demo, density, finetune, leave_maker_out, leave_maker_out_demo, "
+    "multitask, multitask_priors, quality, risk"
+)
 
 
 def needed(command: str) -> list[str]:
@@ -63,6 +68,7 @@ def mistake(command: str, *overrides: str) -> str:
 def test_there_is_a_file_for_each_command_and_nothing_else() -> None:
     shipped = {path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.yaml")}
     named = {f"experiment/{name}.yaml" for name in experiments()}
+    named |= {f"method/{name}.yaml" for name in methods()}
     assert shipped == {f"{command}.yaml" for command in COMMANDS} | named
 
 
@@ -79,6 +85,30 @@ def test_experiment_composes(name: str) -> None:
     wanted = (values.data, values.tasks, values.model, values.train)
     assert experiment_settings(name) == wanted
     assert values.train != TrainSettings()
+
+
+@pytest.mark.parametrize("experiment", ["demo", "cancer"])
+@pytest.mark.parametrize("name", methods())
+def test_method_composes_with_every_experiment(name: str, experiment: str) -> None:
+    words = [f"method={name}", f"experiment={experiment}"]
+    values = compose("train", [*needed("train"), *words])
+    assert isinstance(values, TrainCommand)
+    assert (values.method, values.experiment) == (name, experiment)
+    assert compose("train", [*needed("train"), *reversed(words)]) == values
+    alone = compose("train", [*needed("train"), words[1]])
+    # The experiment cancer keeps an average as it is.
+    changes_nothing = name == "default" or (name, experiment) == ("average", "cancer")
+    assert (replace(values, method=None) == alone) == changes_nothing
+
+
+def test_method_wins_over_the_experiment_and_overrides_over_both() -> None:
+    words = [*needed("train"), "method=group_norm", "experiment=cancer"]
+    values = compose("train", words)
+    assert isinstance(values, TrainCommand)
+    assert values.model.encoder.norm is Norm.group, "the experiment's is frozen"
+    values = compose("train", ["model.encoder.norm=keep", *words])
+    assert isinstance(values, TrainCommand)
+    assert values.model.encoder.norm is Norm.keep
 
 
 def test_overrides_win_over_the_experiment_wherever_they_stand() -> None:
@@ -174,6 +204,12 @@ def test_flat_keys() -> None:
             "experiment=null",
             f"experiment: no such experiment null; there are {THERE}",
         ),
+        (
+            "train",
+            "method=plane",
+            f"method: no such method 'plane'; there are {', '.join(methods())}; "
+            "did you mean plain?",
+        ),
         # out of range, not there
         ("synth", "women=0", "women: expected 1 to 10000000, got 0"),
         ("index", "source=nowhere", "source: no such folder: nowhere"),
@@ -191,6 +227,12 @@ def test_flat_keys() -> None:
             "synth",
             "women=1,2",
             "women: expected one value; quote a value with commas: \"women='1,2'\"",
+        ),
+        (
+            "train",
+            "train.seed=1,2",
+            "train.seed: expected one value; quote a value with commas: \"train.seed='1,2'\", "
+            "or go through all of them by 'mim train -m'",
         ),
         (
             "train",

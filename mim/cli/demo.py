@@ -119,7 +119,9 @@ def _steps(out: Path, programme: ProgrammeSettings, recipe: RecipeSettings) -> l
         Step(
             "train",
             commands.train,
-            TrainCommand(cohort, cache, run, "demo", data, tasks, model, train),
+            TrainCommand(
+                cohort, cache, run, "demo", data=data, tasks=tasks, model=model, train=train
+            ),
         ),
         Step(
             "score the test women",

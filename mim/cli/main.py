@@ -28,6 +28,7 @@ FUNCTIONS: dict[str, Callable[[Any], int]] = {
     "cache": commands.cache,
     "train": commands.train,
     "evaluate": commands.evaluate,
+    "renormalise": commands.renormalise,
     "export": commands.export,
     "predict": commands.predict,
     "demo": commands.demo,
@@ -57,6 +58,7 @@ OF_THE_MACHINE = (
 COULD_NOT_RUN = 2
 INTERRUPTED = 130
 HELP = ("-h", "--help", "help")
+MULTIRUN = ("-m", "--multirun")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -87,12 +89,7 @@ def _dispatch(words: list[str]) -> int:
 
 def _run(name: str, words: list[str]) -> int:
     try:
-        # Help must not wait for hydra.
-        from mim.config.compose import compose
-
-        command = compose(name, words)
-        _silence_libraries()
-        return FUNCTIONS[name](command)
+        return (_sweep if {*words} & {*MULTIRUN} else _once)(name, words)
     except InputError as error:
         return _complain(f"mim {name}: {error}", COULD_NOT_RUN)
     except KeyboardInterrupt:
@@ -109,6 +106,27 @@ def _run(name: str, words: list[str]) -> int:
             return _complain(f"mim {name}: no package '{error.name}': {remedy}", COULD_NOT_RUN)
         traceback.print_exc()
         return COULD_NOT_RUN
+
+
+def _once(name: str, words: list[str]) -> int:
+    # Help must not wait for hydra.
+    from mim.config.compose import compose
+
+    command = compose(name, words)
+    _silence_libraries()
+    return FUNCTIONS[name](command)
+
+
+def _sweep(name: str, words: list[str]) -> int:
+    """Train with every combination of the keys' values."""
+    if name != "train":
+        raise InputError("only 'mim train' goes through several values")
+    from mim.cli.sweep import run_sweep
+    from mim.config.sweeps import plan_sweep
+
+    sweep = plan_sweep([word for word in words if word not in MULTIRUN])
+    _silence_libraries()
+    return commands.code(run_sweep(sweep), "runs failed", str(sweep.out))
 
 
 def _complain(message: str, code: int) -> int:

@@ -16,7 +16,7 @@ from mim.ingest.settings import IndexSettings
 from mim.model.settings import ModelSettings, TaskSettings
 from mim.pseudonyms.settings import PseudonymiseSettings
 from mim.synthetic.settings import ProgrammeSettings
-from mim.train.settings import TrainSettings
+from mim.train.settings import RenormaliseSettings, TrainSettings
 from mim.workers.settings import WorkersSettings
 
 MISSING = "???"
@@ -139,6 +139,8 @@ class TrainCommand:
     """Folder of the run to write."""
     experiment: str | None = None
     """Named set of values, a file of configs/experiment; keys given beside it win."""
+    method: str | None = None
+    """Named set of values against makers never seen, a file of configs/method; keys given beside it win."""
     data: DataSettings = field(default_factory=DataSettings)
     tasks: TaskSettings = field(default_factory=TaskSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
@@ -163,6 +165,22 @@ class EvaluateCommand(EvaluateSettings):
     """Part of the exams to measure; a table without splits is all test."""
     compare: bool = False
     """Measure the models whose scores the cohort holds too, all on the exams that each of them scored."""
+
+
+@dataclass
+class RenormaliseCommand(RenormaliseSettings):
+    """Fit a run's batch normalisation to unlabelled exams of a maker; what comes of it is a run again."""
+
+    run: str = MISSING
+    """Folder that `mim train` wrote."""
+    maker: str = MISSING
+    """Maker, such as philips, to whose exams the normalisation is fitted."""
+    out: str = MISSING
+    """Folder of the run to write."""
+    cohort: str | None = None
+    """Folder that `mim cohort` wrote, such as a new hospital's; missing: the run's own, without the women it is tested on."""
+    cache: str | None = None
+    """Folder that `mim cache` wrote of that cohort, by the run's recipe."""
 
 
 @dataclass
@@ -219,6 +237,7 @@ Command = (
     | CacheCommand
     | TrainCommand
     | EvaluateCommand
+    | RenormaliseCommand
     | ExportCommand
     | PredictCommand
     | DemoCommand
@@ -236,6 +255,7 @@ COMMANDS: dict[str, type[Command]] = {
     "cache": CacheCommand,
     "train": TrainCommand,
     "evaluate": EvaluateCommand,
+    "renormalise": RenormaliseCommand,
     "export": ExportCommand,
     "predict": PredictCommand,
     "demo": DemoCommand,

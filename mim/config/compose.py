@@ -1,9 +1,11 @@
-"""From ``key=value`` words to a typed command: the only importer of hydra and omegaconf.
+"""From ``key=value`` words to a typed command; only this and ``sweeps`` import hydra or omegaconf.
 
 Hydra joins schema, YAML and overrides; OmegaConf holds the types; what comes out is a plain
 dataclass. Every error is one line that names the key and what was expected.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn, cast
 
 from hydra import compose as hydra_compose
@@ -24,13 +26,16 @@ from yaml import YAMLError
 
 from mim.config.checks import check
 from mim.config.commands import COMMANDS, Command
-from mim.config.files import CONFIGS, experiments
+from mim.config.files import CONFIGS, experiments, methods
 from mim.config.help import usage
 from mim.config.keys import Key, command_keys, suggestion
 from mim.data.settings import DataSettings
 from mim.errors import InputError
 from mim.model.settings import ModelSettings, TaskSettings
 from mim.train.settings import TrainSettings
+
+GROUPS = {"experiment": experiments, "method": methods}
+"""Keys whose value is the name of a file with values."""
 
 
 def compose(command: str, overrides: list[str]) -> Command:
@@ -66,13 +71,20 @@ def _composed(command: str, overrides: list[str]) -> DictConfig:
     # Every allowed key is in the schema, so that Hydra's + (add) can only mean: change.
     known = command_keys(COMMANDS[command])
     for override in overrides:
-        _check_override(command, known, override)
+        _check_one_value(command, known, override)
+    with shipped_files(command):
+        return hydra_compose(command, [override.lstrip("+") for override in overrides])
+
+
+@contextmanager
+def shipped_files(command: str) -> Iterator[None]:
+    """Hydra with mim's files and schemas; what it complains of in ``command`` is an InputError."""
     store = ConfigStore.instance()
     for name, schema in COMMANDS.items():
         store.store(group="schema", name=name, node=schema, provider="mim")
     try:
         with initialize_config_dir(str(CONFIGS.absolute()), version_base="1.3"):
-            return hydra_compose(command, [override.lstrip("+") for override in overrides])
+            yield
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         _explain(command, error)
 
@@ -84,8 +96,25 @@ def _values(command: str, config: DictConfig) -> object:
         _explain(command, error)
 
 
-def _check_override(command: str, known: dict[str, Key], text: str) -> None:
-    """Refuse what Hydra would take for more than a changed value, and keys it would add."""
+def _check_one_value(command: str, known: dict[str, Key], text: str) -> None:
+    """Refuse a key with several values too, and a file that is not there."""
+    override = checked_override(command, known, text)
+    key = override.get_key_element().lstrip("+")
+    if override.is_sweep_override():
+        several = ", or go through all of them by 'mim train -m'" if command == "train" else ""
+        raise InputError(
+            f"{key}: expected one value; quote a value with commas: {quoted(text)}{several}"
+        )
+    if key in GROUPS and (name := override.value()) not in GROUPS[key]():
+        raise InputError(_no_file(key, _shown(name)))
+
+
+def checked_override(command: str, known: dict[str, Key], text: str) -> Override:
+    """A word as Hydra reads it, which may hold several values.
+
+    Raises:
+        InputError: it adds or deletes a key, names one that is not known, or cannot be read.
+    """
     if text.startswith("-"):
         raise InputError(f"{text}: keys take no dashes; write {text.lstrip('-')}")
     if "=" not in text.lstrip("=") and not text.startswith("~"):
@@ -97,10 +126,7 @@ def _check_override(command: str, known: dict[str, Key], text: str) -> None:
         raise InputError(f"{key}: no such key{near}")
     if override.type is OverrideType.DEL:
         raise InputError(f"{key}: cannot be taken away; leave it out for its default")
-    if override.is_sweep_override():
-        raise InputError(f"{key}: expected one value; quote a value with commas: {_quoted(text)}")
-    if key == "experiment" and (name := override.value()) not in experiments():
-        raise InputError(_no_experiment(_shown(name)))
+    return override
 
 
 def _parsed(text: str) -> Override:
@@ -108,21 +134,20 @@ def _parsed(text: str) -> Override:
         return OverridesParser.create().parse_override(text)
     except HydraException:
         key = text.partition("=")[0].lstrip("+")
-        raise InputError(f"{key}: cannot read the value; quote it: {_quoted(text)}") from None
+        raise InputError(f"{key}: cannot read the value; quote it: {quoted(text)}") from None
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """An override with its value in quotes for Hydra and the whole in quotes for the shell."""
     key, _, value = text.partition("=")
     value = value.replace("'", "\\'")
     return f"\"{key}='{value}'\""
 
 
-def _no_experiment(name: str) -> str:
-    there = experiments()
-    return f"experiment: no such experiment {name}; there are {', '.join(there)}" + suggestion(
-        name, there
-    )
+def _no_file(key: str, name: str) -> str:
+    there = GROUPS[key]()
+    near = suggestion(name, there)
+    return f"{key}: no such {key} {name}; there are {', '.join(there)}{near}"
 
 
 def _explain(command: str, error: BaseException) -> NoReturn:

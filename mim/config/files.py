@@ -13,4 +13,13 @@ CONFIGS = next(
 
 def experiments() -> list[str]:
     """Names that ``experiment=`` takes, sorted."""
-    return sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
+    return _names("experiment")
+
+
+def methods() -> list[str]:
+    """Names that ``method=`` takes, sorted."""
+    return _names("method")
+
+
+def _names(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))

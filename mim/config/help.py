@@ -5,7 +5,7 @@ import textwrap
 from enum import Enum
 
 from mim.config.commands import COMMANDS
-from mim.config.files import experiments
+from mim.config.files import experiments, methods
 from mim.config.keys import Key, command_keys
 
 OVERVIEW = """\
@@ -50,7 +50,8 @@ def usage(command: str) -> str:
 def _place(key: Key) -> str:
     if key.choices:
         return key.choices[0]
-    return "FILE" if key.sentence.startswith("File ") else "DIR"
+    kinds = {"Folder": "DIR", "File": "FILE"}
+    return kinds.get(key.sentence.split()[0], key.name.upper())
 
 
 def page(command: str) -> str:
@@ -69,8 +70,8 @@ def page(command: str) -> str:
 
 
 def _kind(key: Key) -> str:
-    if key.name == "experiment":
-        return "one of " + ", ".join(experiments())
+    if named := {"experiment": experiments, "method": methods}.get(key.name):
+        return "one of " + ", ".join(named())
     return f"{key.expected}, must be given" if key.is_required else key.expected
 
 

@@ -5,7 +5,6 @@ a ``job.json`` of its own that says how far it is. So many machines can share a 
 only of its own jobs.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -83,7 +82,7 @@ def read_state(run: Path) -> JobState:
     return JobState(**found | {"state": State(found["state"])})
 
 
-def _fields(path: Path, names: tuple[str, ...]) -> Mapping[str, Any]:
+def _fields(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
     found = read_json(path)
     if set(found) != set(names):
         raise InputError(f"{path}: written by another version of mim; choose another out")
