@@ -1,6 +1,6 @@
 """Augmentation changes images, and only as it says; the device does as the CPU does."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
+from skimage.filters import unsharp_mask
 
 from mim.data.augment import (
     KNOTS,
@@ -23,10 +24,18 @@ from mim.data.augment import (
 from mim.data.augment_cpu import augmented_versions, change_image
 from mim.data.augment_device import change_batch
 from mim.data.settings import AugmentSettings
+from mim.synthetic.makers import _line, _logarithm, _logistic, _power
 
 HEIGHT, WIDTH, ASPECT = 96, 48, 2.0
 ALWAYS = AugmentSettings(probability=1.0)
-NOTHING = AugmentSettings(1.0, 1.0, *[0.0] * 10)
+NOTHING = AugmentSettings(
+    probability=1.0,
+    **{
+        field.name: 0.0
+        for field in fields(AugmentSettings)
+        if field.type is float and field.name != "probability"
+    },
+)
 
 
 def breast() -> np.ndarray:
@@ -40,6 +49,7 @@ def breast() -> np.ndarray:
 def changes_of_one(**changed) -> Changes:
     nothing = {"move": STILL, "curve": LINE, "noise_seed": np.int64(1)}
     nothing |= {"noise": np.float32(0), "blur": np.float32(0), "resolution": np.float32(1)}
+    nothing |= {"sharpness": np.float32(0), "radius": np.float32(0.005)}
     return Changes(**(nothing | {"cutout": np.zeros(4, np.float32)} | changed))
 
 
@@ -63,7 +73,8 @@ def one_of(drawn: Changes, time: int, view: int) -> Changes:
 
 
 def test_the_same_seed_draws_alike_and_another_otherwise():
-    one, same, other = (draw_changes(ALWAYS, seed, 2, ASPECT) for seed in (5, 5, 6))
+    style = replace(ALWAYS, tone=1.0, sharpness=1.0)
+    one, same, other = (draw_changes(style, seed, 2, ASPECT) for seed in (5, 5, 6))
     for part, again, another in zip(one, same, other, strict=True):
         np.testing.assert_array_equal(part, again)
         assert (part != another).any()
@@ -95,10 +106,17 @@ def test_the_share_of_changed_images_is_the_probability():
 
 def test_a_setting_changes_its_own_change_only():
     before = draw_changes(ALWAYS, 3, 2, ASPECT)
-    after = draw_changes(replace(ALWAYS, blur=0.0, noise=0.5, scale=0.3), 3, 2, ASPECT)
-    assert {
-        name for name in Changes._fields if (getattr(before, name) != getattr(after, name)).any()
-    } == {"blur", "noise", "move"}
+    for settings, changed in (
+        (replace(ALWAYS, blur=0.0, noise=0.5, scale=0.3), {"blur", "noise", "move"}),
+        (replace(ALWAYS, tone=1.0), {"curve"}),
+        (replace(ALWAYS, sharpness=2.0), {"sharpness"}),
+    ):
+        after = draw_changes(settings, 3, 2, ASPECT)
+        assert changed == {
+            name
+            for name in Changes._fields
+            if (getattr(before, name) != getattr(after, name)).any()
+        }
 
 
 def test_priors_are_moved_as_the_exam_but_shaded_by_themselves():
@@ -124,9 +142,10 @@ def test_sides_are_swapped_as_often_as_asked():
     st.floats(0, 2),
     st.floats(0, 2),
     st.floats(0, 2),
+    st.floats(0, 1),
 )
-def test_curves_rise_from_black_to_white(seed, brightness, contrast, curve):
-    settings = replace(ALWAYS, brightness=brightness, contrast=contrast, curve=curve)
+def test_curves_rise_from_black_to_white(seed, brightness, contrast, curve, tone):
+    settings = replace(ALWAYS, brightness=brightness, contrast=contrast, curve=curve, tone=tone)
     curves = draw_changes(settings, seed, 1, ASPECT).curve
     assert curves.shape[-1] == KNOTS
     assert (curves[..., 0] == 0).all()
@@ -188,6 +207,7 @@ def test_a_large_image_that_stays_in_place_keeps_its_bytes(change):
 @both
 def test_black_background_stays_black(change):
     strong = replace(ALWAYS, rotation_degrees=0, shift=0, scale=0, noise=0.2, blur=3, curve=0.5)
+    strong = replace(strong, tone=1.0, sharpness=3.0)
     for seed in range(8):
         changes = one_of(draw_changes(strong, seed, 1, ASPECT), 0, 0)
         changed = change(breast(), changes)
@@ -200,7 +220,8 @@ def test_the_device_does_as_the_cpu_does_but_for_the_noise():
     smooth = smooth.astype(np.uint16)
     smooth[:20, 30:] = 0
     for seed in range(6):
-        drawn = draw_changes(replace(ALWAYS, noise=0.0, blur=1.5, resolution=0.5), seed, 1, ASPECT)
+        settings = replace(ALWAYS, noise=0.0, blur=1.5, resolution=0.5, tone=1.0, sharpness=1.0)
+        drawn = draw_changes(settings, seed, 1, ASPECT)
         for view in range(4):
             changes = one_of(drawn, 0, view)
             cpu, device = on_cpu(smooth, changes), on_device(smooth, changes)
@@ -233,6 +254,123 @@ def test_a_curve_gives_each_grey_level_its_own(change):
     changed = change(levels, changes_of_one(curve=curve)).astype(float)
     assert np.abs(changed - expected.clip(max=65535)).max() <= 0.52
     assert changed[0, 0] == 0
+
+
+MAKERS = {"power": _power, "logistic": _logistic, "logarithm": _logarithm, "line": _line}
+
+
+def makers_curves() -> dict[str, np.ndarray]:
+    """Each made-up maker's grey levels by contrast, and by those of each other maker."""
+    contrast = np.linspace(0, 1, 2001, dtype=np.float32)
+    greys = {}
+    for name, curve in MAKERS.items():
+        grey = curve(contrast).astype(float)
+        greys[name] = (grey - grey[0]) / (grey[-1] - grey[0])
+    between = {
+        f"{one} to {other}": np.interp(LINE, greys[one], greys[other])
+        for one in MAKERS
+        for other in MAKERS
+        if one != other
+    }
+    return between | {name: np.interp(LINE, contrast, grey) for name, grey in greys.items()}
+
+
+def test_tone_curves_come_near_every_maker_and_what_lies_between_makers():
+    settings = replace(NOTHING, tone=1.0)
+    drawn = np.stack([draw_changes(settings, seed, 1, ASPECT).curve[0, 0] for seed in range(500)])
+    gamma, steep = LINE**2.0, 1 / (1 + np.exp(-8 * (LINE - 0.5)))
+    steep = (steep - steep[0]) / (steep[-1] - steep[0])
+    wanted = makers_curves() | {"gamma": gamma, "steep": steep}
+    apart = {name: np.abs(drawn - curve).max(1).min() for name, curve in wanted.items()}
+    assert max(apart.values()) < 0.065, apart
+    usual = np.stack([draw_changes(ALWAYS, seed, 1, ASPECT).curve[0, 0] for seed in range(500)])
+    bend = [np.percentile(np.abs(some - LINE).max(1), 95) for some in (drawn, usual)]
+    assert bend[0] > 1.5 * bend[1], "wider than what the other curves do"
+
+
+def test_tone_comes_before_the_other_curves():
+    plain, toned = (replace(ALWAYS, tone=tone) for tone in (0.0, 0.8))
+    alone = draw_changes(replace(NOTHING, tone=0.8), 4, 2, ASPECT).curve
+    curve, both_curves = (draw_changes(which, 4, 2, ASPECT).curve for which in (plain, toned))
+    for time in range(2):
+        for view in range(4):
+            expected = np.interp(alone[time, view], LINE, curve[time, view])
+            np.testing.assert_allclose(both_curves[time, view], expected, atol=1e-6)
+
+
+def test_views_have_their_machine_in_common_and_times_have_not():
+    settings = replace(NOTHING, tone=1.0, sharpness=1.0)
+    drawn = [draw_changes(settings, seed, 2, ASPECT) for seed in range(200)]
+    for one in drawn[:9]:
+        for part in (one.curve, one.sharpness, one.radius):
+            assert (part == part[:, :1]).all()
+            assert (part[0] != part[1]).any() or part is one.sharpness
+    gains = np.stack([one.sharpness[:, 0] for one in drawn]).ravel()
+    assert (gains != 0).mean() == pytest.approx(0.5, abs=0.08)
+    assert -0.5 <= gains.min() < -0.45
+    assert 0.9 < gains.max() <= 1
+    assert np.median(gains[gains != 0]) == pytest.approx(0, abs=0.12)
+    radii = np.stack([one.radius[:, 0] for one in drawn]).ravel()
+    assert 0.001 <= radii.min() <= radii.max() <= 0.01
+    assert np.median(radii) == pytest.approx(np.sqrt(0.001 * 0.01), rel=0.2)
+    of_half = replace(settings, probability=0.5)
+    toned = [(draw_changes(of_half, seed, 1, ASPECT).curve != LINE).any() for seed in range(900)]
+    assert np.mean(toned) == pytest.approx(0.5, abs=0.06)
+
+
+def test_what_was_drawn_before_there_was_tone_is_drawn_still():
+    drawn = draw_changes(ALWAYS, 11, 2, ASPECT)
+    assert drawn.noise_seed[1, 2] == 192612398618431659
+    np.testing.assert_allclose(
+        drawn.move[1, 2].ravel(),
+        [0.9778461, 0.0, -0.03175021, 0.06897494, 0.9778461, 0.04345948],
+        rtol=1e-5,
+    )
+    np.testing.assert_allclose(
+        drawn.curve[1, 2, [8, 16, 24]], [0.1852266, 0.3933215, 0.6576823], rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        drawn.noise[1], [0.009770253, 0.009482617, 7.236443e-05, 0.0], rtol=1e-5
+    )
+    np.testing.assert_allclose(drawn.blur[0], [0.0, 0.2490541, 0.5630589, 0.0], rtol=1e-5)
+    np.testing.assert_allclose(drawn.resolution[0], [1.0, 1.0, 1.0, 1.0], rtol=1e-5)
+    np.testing.assert_allclose(
+        drawn.cutout[1, 2], [0.2080271, 0.2900792, 0.1363802, 0.2727605], rtol=1e-5
+    )
+    assert not drawn.sharpness.any()
+
+
+@both
+@pytest.mark.parametrize("radius", [0.7, 1.9, 2.0, 5.0, 15.9, 16.1])
+@pytest.mark.parametrize("gain", [0.8, -0.4])
+def test_sharpening_is_the_common_unsharp_mask(change, radius, gain):
+    texture = gaussian_filter(np.random.default_rng(2).standard_normal((400, 200)), 1)
+    image = (30000 + 20000 * texture).clip(1, 65000).astype(np.uint16)
+    one = changes_of_one(sharpness=np.float32(gain), radius=np.float32(radius / 400))
+    expected = unsharp_mask(image.astype(float), radius, gain, preserve_range=True)
+    # The common one mirrors the image at its edges; in ours the mean is over what there is.
+    within = np.s_[52:-52, 52:-52]
+    off = (change(image, one) - expected.clip(0, 65535))[within]
+    assert np.sqrt((off**2).mean() / ((expected - image)[within] ** 2).mean()) < 0.03
+
+
+@both
+def test_sharpening_knows_no_background(change):
+    image = np.zeros((200, 100), np.uint16)
+    image[20:180, :70] = 30000
+    for radius in (0.5, 3.0, 20.0):
+        one = changes_of_one(sharpness=np.float32(3), radius=np.float32(radius / 200))
+        assert np.abs(change(image, one).astype(int) - image).max() <= 1, "a flat breast stays flat"
+
+
+def test_the_device_sharpens_as_the_cpu_does_at_every_radius():
+    image = np.random.default_rng(3).integers(1, 65520, (150, 77)).astype(np.uint16)
+    image = gaussian_filter(image, 0.7)
+    image[:40, 50:] = 0
+    for radius in np.geomspace(0.3, 30, 25):
+        one = changes_of_one(sharpness=np.float32(0.9), radius=np.float32(radius / 150))
+        apart = np.abs(on_cpu(image, one).astype(int) - on_device(image, one))
+        assert apart.max() <= 16, radius
 
 
 @both

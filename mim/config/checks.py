@@ -111,6 +111,8 @@ LIMITS: dict[type, dict[str, tuple[float, float]]] = {
         "brightness": SHARE,
         "contrast": SHARE,
         "curve": (0, 0.5),
+        "tone": SHARE,
+        "sharpness": (0, 10),
         "noise": SHARE,
         "blur": (0, 100),
         "resolution": (0, 0.9),

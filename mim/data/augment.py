@@ -3,18 +3,19 @@
 ``draw_changes`` turns a seed into numbers, and that is all the chance there is;
 ``augment_cpu.change_image`` and ``augment_device.change_batch`` do what the numbers say, with
 OpenCV in the loader's threads or with torch in batches, in the same order: move, resolution, blur,
-noise, curve, cut-out. Points are shares of width and height from the image's outer edge: the middle
+noise, sharpness, curve, cut-out. Points are shares of width and height from the image's outer edge: the middle
 of column c is (c + 0.5) / width.
 
 Chest wall stays at column 0, and black outside the breast stays black. docs/augmentation.md shows
 each change, and says why OpenCV and torch do them.
 """
 
-from math import ceil
+from math import ceil, floor, log2, sqrt
 from typing import Any, Generic, NamedTuple, SupportsFloat, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
 from torch import Tensor
 
 from mim.data.settings import AugmentSettings
@@ -35,7 +36,14 @@ LEAST_SLOPE = 0.1
 STILL = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
 LINE = np.linspace(0, 1, KNOTS, dtype=np.float32)
 
-CHANGES_STREAM, SWAP_STREAM = 71, 72
+LEAST_WEIGHT = 1e-6
+"""Of breast around a pixel, so that the mean far outside is a number; nothing is done with it."""
+PARTS = 4
+"""Of the grey scale, between which a tone curve's rise is divided at random."""
+RADII = 0.001, 0.01
+"""Least and largest radius of an unsharp mask, in shares of the height: 0.2 and 2 mm of a breast."""
+
+CHANGES_STREAM, SWAP_STREAM, PROCESSING_STREAM = 71, 72, 73
 """What else is drawn from an exam's seed is independent of these."""
 
 
@@ -54,6 +62,10 @@ class Changes(NamedTuple, Generic[Array]):
     """float32 [...], standard deviation in pixels."""
     resolution: Array
     """float32 [...], share of the pixels of a row, and of a column, that is kept; 1 keeps all."""
+    sharpness: Array
+    """float32 [...], gain of an unsharp mask before the curve; below 0 it smooths."""
+    radius: Array
+    """float32 [...], standard deviation of the mask's mean, as a share of the height."""
     cutout: Array
     """float32 [..., 4], top, left, height and width of what is blacked out, in shares."""
 
@@ -66,6 +78,7 @@ def draw_changes(
     Every changed image is moved and given a curve. Every second one is cut out from, every second
     one has noise, and every second one is blurred or loses resolution: clean images are what the
     model will see. All is drawn whatever the settings, so each setting changes its own change only.
+    Tone curves and sharpness are a machine's, and so are drawn once for all views of an exam.
 
     Args:
         times: length of the time axis.
@@ -84,13 +97,16 @@ def draw_changes(
     noise, softness = shares(2)
     noisy, soft, cut = (changed & (share < 0.5) for share in shares(3))
     coarse = shares(1)[0] < 0.5
+    tone, sharpness, radius = _processing(settings, seed, times)
     return Changes(
         move=np.where(changed[..., None, None], move, STILL).astype(np.float32),
-        curve=np.where(changed[..., None], curve, LINE).astype(np.float32),
+        curve=_composed(tone, np.where(changed[..., None], curve, LINE)).astype(np.float32),
         noise=(noisy * settings.noise * noise).astype(np.float32),
         noise_seed=random.integers(1 << 62, size=changed.shape),
         blur=((soft & ~coarse) * settings.blur * softness).astype(np.float32),
         resolution=(1 - (soft & coarse) * settings.resolution * softness).astype(np.float32),
+        sharpness=np.broadcast_to(sharpness, changed.shape).astype(np.float32),
+        radius=np.broadcast_to(radius, changed.shape).astype(np.float32),
         cutout=(cut[..., None] * cutout).astype(np.float32),
     )
 
@@ -130,11 +146,58 @@ def _curves(settings: AugmentSettings, shares: Doubles) -> Doubles:
     curve = level + arch * (
         settings.brightness * brightness + settings.contrast * contrast * (level - 0.5)
     )
-    slopes = np.diff(curve + settings.curve * bend * hill) * (KNOTS - 1)
-    slopes = np.maximum(slopes, LEAST_SLOPE)
+    return _rising(curve + settings.curve * bend * hill)
+
+
+def _rising(curve: Doubles) -> Doubles:
+    """The curve, made to rise everywhere, from 0 to 1."""
+    slopes = np.maximum(np.diff(curve) * (KNOTS - 1), LEAST_SLOPE)
     rising = np.zeros((*slopes.shape[:-1], KNOTS))
     rising[..., 1:] = slopes.cumsum(-1) / slopes.sum(-1, keepdims=True)
     return rising
+
+
+def _processing(
+    settings: AugmentSettings, seed: int, times: int
+) -> tuple[Doubles, Doubles, Doubles]:
+    """What another machine's processing does: tone curves [time, 1, KNOTS], gains and radii of an
+    unsharp mask [time, 1].
+
+    Details are made stronger and weaker alike: 1 + gain is as often a factor as its inverse.
+    """
+    random = np.random.default_rng([seed, PROCESSING_STREAM])
+    toned, sharpened, strength, gain, size = random.random((5, times, 1))
+    parts = random.random((times, 1, PARTS))
+    tone = _tones((toned < settings.probability) * settings.tone * strength, parts)
+    gain = (1 + settings.sharpness) ** (2 * gain - 1) - 1
+    least, largest = RADII
+    radius = least * (largest / least) ** size
+    return tone, np.where(sharpened < settings.probability / 2, gain, 0), radius
+
+
+def _tones(strength: Doubles, shares: Doubles) -> Doubles:
+    """From the line to any rising curve, as far as ``strength`` [...] says: [..., KNOTS].
+
+    Any way to divide the rise between the parts is as likely as any other (Dirichlet), and a monotone
+    cubic (Fritsch and Butland 1984, doi 10.1137/0905021) goes through the heights at their ends.
+    """
+    rises = -np.log1p(-shares)
+    heights = np.zeros((*shares.shape[:-1], PARTS + 1))
+    heights[..., 1:] = rises.cumsum(-1) / rises.sum(-1, keepdims=True)
+    level = LINE.astype(np.float64)
+    curve = PchipInterpolator(np.linspace(0, 1, PARTS + 1), heights, axis=-1)(level)
+    tones: Doubles = level + strength[..., None] * (_rising(curve) - level)
+    return tones
+
+
+def _composed(first: Doubles, second: Doubles) -> Doubles:
+    """One curve after another, both [..., KNOTS]; one that is the line leaves the other's bits."""
+    place = np.broadcast_to(first * (KNOTS - 1), second.shape)
+    knot = np.minimum(place.astype(np.int64), KNOTS - 1)
+    below = np.take_along_axis(second, knot, axis=-1)
+    above = np.take_along_axis(second, np.minimum(knot + 1, KNOTS - 1), axis=-1)
+    composed: Doubles = below + (above - below) * (place - knot)
+    return composed
 
 
 def _cutouts(settings: AugmentSettings, shares: Doubles, aspect: float) -> Doubles:
@@ -181,3 +244,21 @@ def move_landmarks(landmarks: Floats, move: Floats) -> Floats:
 def blur_reach(blur: SupportsFloat) -> int:
     """Pixels from its middle at which a blur ends: three standard deviations."""
     return ceil(3 * float(blur))
+
+
+def mask_grid(radius: float) -> tuple[int, float]:
+    """Where the mean of an unsharp mask is taken: on averages of step x step pixels.
+
+    A blur of many pixels costs little there. Averaging and going back blur a little themselves, by
+    a twelfth and a sixth of the step's square.
+
+    Args:
+        radius: standard deviation in pixels.
+
+    Returns:
+        The step, and the standard deviation in steps that is left to do.
+    """
+    if radius < 2:
+        return 1, float(np.float32(radius))
+    step = 1 << floor(log2(radius))
+    return step, float(np.float32(sqrt((radius / step) ** 2 - 1 / 4)))

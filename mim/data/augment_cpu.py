@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mim.data.augment import (
+    LEAST_WEIGHT,
     LEVELS,
     LINE,
     STEP,
@@ -20,6 +21,7 @@ from mim.data.augment import (
     Floats,
     blur_reach,
     draw_changes,
+    mask_grid,
     move_landmarks,
 )
 from mim.data.settings import AugmentSettings
@@ -40,9 +42,9 @@ def change_image(image: Image, changes: Changes[NDArray[Any]], out: Image) -> No
         out[:, across:] = 0
         back, how = _back_in_pixels(changes.move, image.shape), cv2.INTER_LINEAR
         cv2.warpAffine(image, back, (across, len(out)), breast, how | cv2.WARP_INVERSE_MAP)
-    if changes.resolution < 1 or changes.blur > 0 or changes.noise > 0:
-        _, inside = cv2.threshold(breast, 0, WHITE, cv2.THRESH_BINARY)
-        _soften(out, across, changes)
+    if changes.resolution < 1 or _needs_floats(changes):
+        inside = np.asarray(cv2.threshold(breast, 0, WHITE, cv2.THRESH_BINARY)[1], np.uint16)
+        _soften(out, across, inside, changes)
         cv2.bitwise_and(breast, inside, dst=breast)
     if (changes.curve != LINE).any():
         cv2.LUT(breast, _table(changes.curve), dst=breast)
@@ -68,27 +70,68 @@ def _back_in_pixels(move: Floats, shape: tuple[int, ...]) -> Doubles:
     return back[:2]
 
 
-def _soften(out: Image, across: int, changes: Changes[NDArray[Any]]) -> None:
-    """Loss of resolution, blur and noise, in place; the breast lies in the columns to ``across``."""
+def _needs_floats(changes: Changes[NDArray[Any]]) -> bool:
+    return bool(changes.blur > 0 or changes.noise > 0 or changes.sharpness != 0)
+
+
+def _soften(out: Image, across: int, inside: Image, changes: Changes[NDArray[Any]]) -> None:
+    """Loss of resolution, blur, noise and sharpness, in place.
+
+    The breast lies in the columns to ``across``; of these, ``inside`` is above 0 in the breast.
+    """
     height, width = out.shape
     fewer = [int(np.rint(changes.resolution * np.float32(length))) for length in (width, height)]
     if fewer != [width, height]:
         coarse = cv2.resize(out, fewer, interpolation=cv2.INTER_LINEAR)
         cv2.resize(coarse, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
-    if not (changes.blur > 0 or changes.noise > 0):
+    if not _needs_floats(changes):
         return
     breast = out[:, :across]
     # Blur and noise cost half as much in float32 as on uint16, conversions included.
     fine = breast.astype(np.float32)
     if changes.blur > 0:
-        reach = blur_reach(changes.blur)
-        weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / changes.blur) ** 2)
-        weights /= weights.sum()
+        weights = _normal(float(changes.blur))
         cv2.sepFilter2D(fine, -1, weights, weights, dst=fine)
     start = int(changes.noise_seed % out.size)
     noise = _noise(2 * out.size)[start : start + fine.size].reshape(fine.shape)
     strength = float(changes.noise * LEVELS)
-    cv2.addWeighted(fine, 1.0, noise, strength, 0.0, dst=breast, dtype=cv2.CV_16U)
+    if not changes.sharpness:
+        cv2.addWeighted(fine, 1.0, noise, strength, 0.0, dst=breast, dtype=cv2.CV_16U)
+        return
+    if strength:
+        cv2.addWeighted(fine, 1.0, noise, strength, 0.0, dst=fine)
+    mean = _tissue_mean(fine, inside, float(changes.radius) * height)
+    gain = float(changes.sharpness)
+    cv2.addWeighted(fine, 1 + gain, mean, -gain, 0.0, dst=breast, dtype=cv2.CV_16U)
+
+
+def _normal(sigma: float) -> Doubles:
+    """Weights of a blur of that many pixels."""
+    reach = blur_reach(sigma)
+    weights: Doubles = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    weights /= weights.sum()
+    return weights
+
+
+def _tissue_mean(fine: Floats, inside: Image, radius: float) -> Floats:
+    """Mean of the breast around each pixel of the breast, by the weights of a blur.
+
+    What is not breast has no weight, or sharpening would light up the skin.
+    """
+    height, width = fine.shape
+    step, sigma = mask_grid(radius)
+    weight = (inside > 0).astype(np.float32)
+    both: NDArray[Any] = cv2.merge([fine * weight, weight])
+    if step > 1:
+        below, right = -height % step, -width % step
+        both = cv2.copyMakeBorder(both, 0, below, 0, right, cv2.BORDER_CONSTANT)
+        both = cv2.resize(both, None, fx=1 / step, fy=1 / step, interpolation=cv2.INTER_AREA)
+    weights = _normal(sigma)
+    both = cv2.sepFilter2D(both, -1, weights, weights, borderType=cv2.BORDER_CONSTANT)
+    mean: NDArray[Any] = both[..., 0] / np.maximum(both[..., 1], LEAST_WEIGHT)
+    if step > 1:
+        mean = cv2.resize(mean, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(mean[:height, :width], np.float32)
 
 
 @lru_cache(maxsize=1)

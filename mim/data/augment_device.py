@@ -5,9 +5,9 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import grid_sample, pad
+from torch.nn.functional import avg_pool2d, grid_sample, interpolate, pad
 
-from mim.data.augment import LEVELS, STEP, WHITE, Changes, blur_reach
+from mim.data.augment import LEAST_WEIGHT, LEVELS, STEP, WHITE, Changes, blur_reach, mask_grid
 
 IMAGES_AT_ONCE = 8
 """Each takes some 80 MB while it is changed."""
@@ -43,6 +43,7 @@ def _changed(images: Tensor, changes: Changes[Tensor], reach: int) -> Tensor:
     random = torch.Generator(images.device)
     for image, strength, seed in zip(soft, strengths, seeds, strict=True):
         image.add_(torch.empty_like(image).normal_(0, strength, generator=random.manual_seed(seed)))
+    _sharpen(soft, images > 0, changes)
     soft = torch.where(images > 0, soft.round().clamp(0, WHITE), 0)
     return _blacked_out(_shaded(soft, changes.curve), changes.cutout)
 
@@ -91,17 +92,41 @@ def _coarsened(images: Tensor, resolution: Tensor) -> Tensor:
     return torch.where(_each(resolution < 1), sampled, images)
 
 
-def _blurred(images: Tensor, blur: Tensor, reach: int) -> Tensor:
+def _blurred(images: Tensor, blur: Tensor, reach: int, beyond: str = "reflect") -> Tensor:
     """Sums of shifted images: convolutions, too, may be rounded to TF32."""
     sigma = blur.clamp(min=1e-6)[:, None]
     apart = torch.arange(-reach, reach + 1, device=images.device)
     weights = torch.exp(-0.5 * (apart / sigma) ** 2) * (apart.abs() <= (3 * sigma).ceil())
     weights = weights / weights.sum(1, keepdim=True)
     for edges, axis in (((reach, reach, 0, 0), 3), ((0, 0, reach, reach), 2)):
-        padded, images = pad(images, edges, mode="reflect"), torch.zeros_like(images)
+        padded, images = pad(images, edges, mode=beyond), torch.zeros_like(images)
         for at in range(2 * reach + 1):
             images += _each(weights[:, at]) * padded.narrow(axis, at, images.shape[axis])
     return images
+
+
+def _sharpen(images: Tensor, inside: Tensor, changes: Changes[Tensor]) -> None:
+    """In place, image by image, for each has a grid of its own for its radius."""
+    radii = (changes.radius.double() * images.shape[-2]).tolist()
+    for image, breast, gain, radius in zip(
+        images, inside, changes.sharpness.tolist(), radii, strict=True
+    ):
+        if gain:
+            image.add_(image - _tissue_mean(image, breast, radius), alpha=gain)
+
+
+def _tissue_mean(image: Tensor, inside: Tensor, radius: float) -> Tensor:
+    """Mean of the breast around each pixel of the breast, [1, height, width]."""
+    height, width = image.shape[-2:]
+    step, sigma = mask_grid(radius)
+    both = torch.stack([image * inside, inside.to(image.dtype)])
+    both = avg_pool2d(pad(both, (0, -width % step, 0, -height % step)), step)
+    blur = both.new_full((2,), sigma)
+    tissue, weight = _blurred(both, blur, blur_reach(sigma), "constant")
+    mean: Tensor = (tissue / weight.clamp(min=LEAST_WEIGHT))[None]
+    if step > 1:
+        mean = interpolate(mean, scale_factor=step, mode="bilinear")
+    return mean[0, :, :height, :width]
 
 
 def _shaded(images: Tensor, curve: Tensor) -> Tensor:

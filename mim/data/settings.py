@@ -39,6 +39,10 @@ class AugmentSettings:
     """Largest change of the contrast about the middle grey level, as a share."""
     curve: float = 0.15
     """Largest bend of the grey-level curve at any level, as a share of full scale; curves rise throughout."""
+    tone: float = 0.0
+    """How far another maker's processing may bend grey levels: 0 not at all, 1 to any rising curve, the same for all views of an exam; comes before the curve of brightness, contrast and curve."""
+    sharpness: float = 0.0
+    """Largest gain of an unsharp mask, which strengthens details by it or weakens them as much, for every second exam; 1 doubles or halves them. Its radius is 0.001 to 0.01 of the height."""
     noise: float = 0.01
     """Largest standard deviation of added noise, as a share of full scale; every second changed image has noise."""
     blur: float = 0.7
