@@ -6,7 +6,6 @@ All are quick and come before anything heavy is imported.
 import os
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from datetime import date
 from math import inf
 from pathlib import Path
 
@@ -25,8 +24,10 @@ from mim.config.commands import (
     PredictCommand,
     PseudonymiseCommand,
     ReceiveCommand,
+    RenormaliseCommand,
     TrainCommand,
 )
+from mim.config.relations import relations
 from mim.data.settings import AugmentSettings, CacheSettings, DataSettings
 from mim.errors import InputError
 from mim.evaluate.settings import (
@@ -40,18 +41,17 @@ from mim.ingest.settings import IndexSettings
 from mim.model.settings import (
     CancerSettings,
     DensitySettings,
+    DomainSettings,
     EncoderSettings,
     FusionSettings,
     PatchSettings,
     QualitySettings,
     RiskSettings,
-    TaskSettings,
 )
 from mim.pseudonyms.settings import PseudonymiseSettings
 from mim.synthetic.settings import ProgrammeSettings
-from mim.train.settings import TrainSettings
-from mim.vocab import Maker
-from mim.workers.settings import Executor, SlurmSettings, WorkersSettings
+from mim.train.settings import RenormaliseSettings, TrainSettings
+from mim.workers.settings import SlurmSettings, WorkersSettings
 
 SEEDS = (0, 2**32 - 1)
 SHARE = (0, 1)
@@ -120,7 +120,7 @@ LIMITS: dict[type, dict[str, tuple[float, float]]] = {
         "maker_jitter": SHARE,
         "swap_sides": SHARE,
     },
-    EncoderSettings: {"reduce": (1, 16)},
+    EncoderSettings: {"mixstyle": SHARE, "reduce": (1, 16)},
     PatchSettings: {"count": (0, 64), "size": (32, inf)},
     FusionSettings: {
         "width": (1, inf),
@@ -128,6 +128,7 @@ LIMITS: dict[type, dict[str, tuple[float, float]]] = {
         "heads": (1, inf),
         "dropout": (0, 0.99),
     },
+    DomainSettings: {"weight": (0, inf), "begin": (0, 0.99)},
     CancerSettings: {
         "weight": (0, inf),
         "focal_gamma": (0, 10),
@@ -147,12 +148,14 @@ LIMITS: dict[type, dict[str, tuple[float, float]]] = {
         "accumulate": (1, inf),
         "clip": (0, inf),
         "ema": (0, 0.999999),
+        "group_dro": (0, 10),
         "patience": (0, inf),
         "checkpoint_steps": (0, inf),
         "devices": (1, 1024),
         "nodes": (1, 4096),
         "threads": (0, inf),
     },
+    RenormaliseSettings: {"share": (0.01, 1)},
     BootstrapSettings: {"resamples": (1, inf), "seed": SEEDS},
     EvaluateSettings: {"margin": (0, 1)},
     PrevalenceSettings: {"screen_detected_per_1000": (0, 500), "interval_per_1000": (0, 500)},
@@ -171,6 +174,7 @@ FOLDERS: dict[type, tuple[str, ...]] = {
     CacheCommand: ("cohort",),
     TrainCommand: ("cohort", "cache"),
     EvaluateCommand: ("run",),
+    RenormaliseCommand: ("run", "cohort", "cache"),
     ExportCommand: ("run",),
     PredictCommand: ("bundle", "source"),
 }
@@ -205,12 +209,13 @@ def check(command: Command) -> None:
             if (value := getattr(settings, name)) is not None:
                 _check_limits(prefix + name, value, low, high)
     for prefix, settings in groups:
-        for name, problem in _relations(settings):
+        for name, problem in relations(settings):
             raise InputError(f"{prefix}{name}: {problem}")
         _check_paths(prefix, settings)
     if command.out is not None:
         _check_writable(command.out)
         _check_apart(command)
+    _check_together(command)
 
 
 def _check_paths(prefix: str, settings: object) -> None:
@@ -241,109 +246,6 @@ def _check_limits(key: str, value: float, low: float, high: float) -> None:
         raise InputError(f"{key}: expected {wanted}, got {value}")
 
 
-def _relations(settings: object) -> Iterator[tuple[str, str]]:
-    """Values that are each allowed but cannot stand together."""
-    match settings:
-        case OutcomeSettings() | SplitSettings() | PrevalenceSettings():
-            yield from _programme_relations(settings)
-        case DataSettings(batch_size=size, cases_per_batch=cases) if cases > size:
-            yield "cases_per_batch", f"expected at most batch_size {size}, got {cases}"
-        case DataSettings(leave_out_maker=str(maker)) if maker not in [*Maker]:
-            yield "leave_out_maker", f"expected one of {', '.join(Maker)}, got {maker}"
-        case FusionSettings() | EncoderSettings() | TaskSettings():
-            yield from _model_relations(settings)
-        case (
-            CancerSettings(learn=True, weight=0)
-            | RiskSettings(learn=True, weight=0)
-            | DensitySettings(learn=True, weight=0)
-            | QualitySettings(learn=True, weight=0)
-        ):
-            yield "weight", "0 teaches the task nothing; set learn=false instead"
-        case WorkersSettings(executor=Executor.dask, scheduler=None, slurm=SlurmSettings(jobs=0)):
-            yield "scheduler", "executor=dask needs scheduler=ADDRESS or slurm.jobs=NUMBER"
-        case WorkersSettings(executor=Executor.local, scheduler=str()):
-            yield "scheduler", "an address needs executor=dask"
-        case WorkersSettings(executor=Executor.local, slurm=SlurmSettings(jobs=jobs)) if jobs:
-            yield "slurm.jobs", "needs executor=dask"
-        case WorkersSettings(scheduler=str(), slurm=SlurmSettings(jobs=jobs)) if jobs:
-            yield "scheduler", "an address and slurm.jobs cannot both be given"
-
-
-def _model_relations(
-    settings: FusionSettings | EncoderSettings | TaskSettings,
-) -> Iterator[tuple[str, str]]:
-    match settings:
-        case FusionSettings(width=width, heads=heads) if width % heads:
-            yield "width", f"expected a multiple of heads {heads}, got {width}"
-        case EncoderSettings(weights=str(), pretrained=True):
-            yield "pretrained", "cannot stand together with weights"
-        case TaskSettings() if not settings.learnt():
-            yield "cancer.learn", "every task is off; turn one on"
-
-
-def _programme_relations(
-    settings: OutcomeSettings | SplitSettings | PrevalenceSettings,
-) -> Iterator[tuple[str, str]]:
-    match settings:
-        case OutcomeSettings():
-            yield from _outcome_relations(settings)
-        case SplitSettings():
-            yield from _split_relations(settings)
-        case PrevalenceSettings():
-            yield from _prevalence_relations(settings)
-
-
-def _prevalence_relations(settings: PrevalenceSettings) -> Iterator[tuple[str, str]]:
-    rates = {name: getattr(settings, name) for name in (f.name for f in fields(settings))}
-    missing = [name for name, rate in rates.items() if rate is None]
-    if len(missing) == 1:
-        [given] = rates.keys() - set(missing)
-        yield missing[0], f"must be given beside {given}"
-
-
-def _outcome_relations(settings: OutcomeSettings) -> Iterator[tuple[str, str]]:
-    match settings:
-        case OutcomeSettings(screen_detected_days=found, interval_days=days) if days <= found:
-            yield "interval_days", f"expected more than screen_detected_days {found}, got {days}"
-        case OutcomeSettings(clear_days=clear, interval_days=days) if clear > days:
-            yield "clear_days", f"expected at most interval_days {days}, got {clear}"
-        case OutcomeSettings(registry_date=str(day)) if not _is_day(day):
-            yield "registry_date", f"expected a day as YYYY-MM-DD, got {day}"
-        case OutcomeSettings(registry_date=str(day)) if date.fromisoformat(day) > date.today():
-            yield "registry_date", f"expected a day up to today, got {day}"
-
-
-def _split_relations(settings: SplitSettings) -> Iterator[tuple[str, str]]:
-    match settings:
-        case SplitSettings(validation=validation, test=test) if validation + test >= 1:
-            yield "validation", f"{validation} with test {test} leaves no women for training"
-        case SplitSettings(folds=1):
-            yield "folds", "expected 0 for none, or 2 or more"
-        case SplitSettings(folds=folds, fold=fold) if folds and fold > folds:
-            yield "fold", f"expected at most folds {folds}, got {fold}"
-        case SplitSettings() if len(ways := _ways(settings)) > 1:
-            yield ways[1], f"cannot stand together with {ways[0]}"
-        case SplitSettings(from_registry=True, best_of=tried) if tried > 1:
-            yield "best_of", "cannot stand together with from_registry"
-        case SplitSettings(held_out_maker=str(maker)) if maker not in [*Maker]:
-            yield "held_out_maker", f"expected one of {', '.join(Maker)}, got {maker}"
-        case SplitSettings(held_out_from=str(day)) if not _is_day(day):
-            yield "held_out_from", f"expected a day as YYYY-MM-DD, got {day}"
-
-
-def _ways(settings: SplitSettings) -> list[str]:
-    """The keys given that each decide who is tested."""
-    given = ("folds", "held_out_maker", "held_out_site", "held_out_from", "from_registry")
-    return [name for name in given if getattr(settings, name)]
-
-
-def _is_day(text: str) -> bool:
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
-
-
 def _check_exists(key: str, name: str, kind: str) -> None:
     path = Path(name)
     if not name or not path.exists():
@@ -358,6 +260,15 @@ def _check_apart(command: Command) -> None:
     for name in FOLDERS.get(type(command), ()):
         if (path := getattr(command, name)) is not None and Path(path).resolve() == out:
             raise InputError(f"out: expected another folder than {name}, got {command.out}")
+
+
+def _check_together(command: Command) -> None:
+    """Refuse a cohort without its cache, and a cache without its cohort."""
+    match command:
+        case RenormaliseCommand(cohort=str(), cache=None):
+            raise InputError("cache: must be given beside cohort")
+        case RenormaliseCommand(cohort=None, cache=str()):
+            raise InputError("cohort: must be given beside cache")
 
 
 def _check_writable(out: str) -> None:

@@ -86,7 +86,10 @@ class ExamData(pl.LightningDataModule):
             self.greys,
         )
         cases = find_cases(self.everyone, rows, tasks)
-        self._sampler = CaseSampler(cases, data.batch_size, data.cases_per_batch, seed)
+        makers = self.everyone.makers[rows] if data.balance_makers else None
+        self._sampler = CaseSampler(
+            cases, data.batch_size, data.cases_per_batch, seed, makers=makers
+        )
 
     @property
     def steps_per_epoch(self) -> int:

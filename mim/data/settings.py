@@ -75,6 +75,8 @@ class DataSettings:
     """How makers' grey levels are made alike. voi: as each file says. landmarks: eleven quantiles of the breast on a scale learnt from training images. histogram: the whole distribution on their mean one. tissue: the 5th and 95th percentile of each breast on fixed levels."""
     leave_out_maker: str | None = None
     """Maker, such as philips, of which no woman with an exam is trained on or validates; test women are scored all the same. It shows what becomes of a maker never seen."""
+    balance_makers: bool = False
+    """Draw each maker equally often in an epoch, among exams with cancer and among others: those of rare makers come again, those of frequent ones in turns over the epochs."""
     workers: int = 2
     """Threads that read and change images; 0: the training thread itself."""
     ahead: int = 2

@@ -12,6 +12,7 @@ from timm.models import PretrainedCfg, get_pretrained_cfg, group_parameters
 from torch import Tensor, nn
 
 from mim.errors import InputError
+from mim.model.mixstyle import mix_first_stages
 from mim.model.norms import batch_norms, hold, to_group_norm
 from mim.model.settings import EncoderSettings, Norm
 from mim.model.weights import load_weights
@@ -58,6 +59,8 @@ class Backbone(nn.Module):
         self._normalise()
         if settings.checkpointing:
             self._checkpoint()
+        if settings.mixstyle:
+            mix_first_stages(self.net, settings.mixstyle, _probe(), self._named)
         if settings.channels_last:
             self.net.to(memory_format=torch.channels_last)
         self.train()

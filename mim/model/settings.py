@@ -32,6 +32,15 @@ class Fuse(StrEnum):
     transformer = "transformer"
 
 
+class Domain(StrEnum):
+    """How a breast's features are kept from telling the maker."""
+
+    none = "none"
+    adversary = "adversary"
+    mmd = "mmd"
+    coral = "coral"
+
+
 class CancerLoss(StrEnum):
     """Loss of the cancer task."""
 
@@ -53,6 +62,8 @@ class EncoderSettings:
     """Batch normalisation: keep it; frozen: with the statistics and factors it comes with; group: group normalisation in its place."""
     pool: Pool = Pool.mean_max
     """How a feature map becomes one vector; mean_max: both, side by side."""
+    mixstyle: float = 0.0
+    """Share of training batches in which means and deviations of the first two stages' channels are mixed between images, as if one's style were another's; 0: never."""
     reduce: int = 1
     """Images are averaged down by this factor before the encoder; patches come from the whole image."""
     checkpointing: bool = False
@@ -92,10 +103,23 @@ class FusionSettings:
 
 
 @dataclass
+class DomainSettings:
+    method: Domain = Domain.none
+    """What keeps a breast's features from telling the maker; adversary: a net learns to tell it and its gradient is reversed; mmd: maximum mean discrepancy between makers; coral: differences of means and covariances."""
+    weight: float = 1.0
+    """Weight of the method's loss beside the tasks', or of the adversary's reversed gradient; 0: the adversary only watches."""
+    begin: float = 0.3
+    """Share of the run's steps before which the method is off: the first stage."""
+    hold_encoder: bool = False
+    """From begin on the encoder stays as it is, so the second stage moves only what stands behind it; with or without a method."""
+
+
+@dataclass
 class ModelSettings:
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     patches: PatchSettings = field(default_factory=PatchSettings)
     fusion: FusionSettings = field(default_factory=FusionSettings)
+    domain: DomainSettings = field(default_factory=DomainSettings)
 
 
 @dataclass

@@ -28,6 +28,7 @@ from mim.schemas.table import read_json, write_json
 from mim.train.checkpoints import BEST, LAST, read_checkpoint
 from mim.train.labels import learnt_outputs
 from mim.train.settings import TrainSettings
+from mim.train.start import model_weights
 from mim.vocab import Split
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "timm", "numpy", "opencv-python-headless")
@@ -86,12 +87,11 @@ class RunCard:
         return learnt_outputs(self.training["labels"], tasks)
 
     def best_weights(self, run: Path) -> Mapping[str, Tensor]:
-        """Weights of the best checkpoint."""
+        """The model's weights in the best checkpoint."""
         path = run / "checkpoints" / BEST
         if not path.is_file():
             raise InputError(f"{path}: no such file; the run has no whole epoch yet, train it on")
-        weights: Mapping[str, Tensor] = read_checkpoint(path)["state_dict"]
-        return weights
+        return model_weights(read_checkpoint(path)["state_dict"])
 
     def require_recipe(self, fingerprint: str) -> None:
         """Refuse images of another recipe than the run was trained on."""

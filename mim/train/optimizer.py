@@ -15,12 +15,19 @@ from mim.train.settings import Optimizer, Schedule, TrainSettings
 MOMENTUM = 0.9
 """Of stochastic gradient descent."""
 
+ADVERSARY_PACE = 3.0
+"""How many times as fast as the model its adversary learns. Mirai takes three steps of the adversary
+for each of the model; with reversed gradients both step at once, and this takes their place."""
+
+OF_ADVERSARY = "of_adversary"
+"""Key that the adversary's parameter groups have."""
+
 DECAYED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 """Layers whose weights are matrices or convolutions."""
 
 
 def make_optimizer(
-    model: ExamModel, settings: TrainSettings, steps: int
+    model: ExamModel, settings: TrainSettings, steps: int, adversary: nn.Module | None = None
 ) -> OptimizerLRSchedulerConfig:
     """The optimiser and its schedule, as Lightning takes them.
 
@@ -28,8 +35,11 @@ def make_optimizer(
         model: parameters that need no gradient are left out.
         settings: of training.
         steps: optimiser steps of the whole run.
+        adversary: of the model, with a learning rate of its own.
     """
     groups = parameter_groups(model, settings)
+    if adversary is not None:
+        groups += adversary_groups(adversary, settings)
     optimizer: torch.optim.Optimizer
     if settings.optimizer is Optimizer.sgd:
         optimizer = SGD(groups, lr=settings.learning_rate, momentum=MOMENTUM)
@@ -63,6 +73,20 @@ def parameter_groups(model: ExamModel, settings: TrainSettings) -> list[dict[str
     return [
         {"params": parameters, "lr": rate, "weight_decay": decay}
         for (rate, decay), parameters in groups.items()
+    ]
+
+
+def adversary_groups(adversary: nn.Module, settings: TrainSettings) -> list[dict[str, object]]:
+    """The adversary's parameters by weight decay; all learn ``ADVERSARY_PACE`` times as fast."""
+    decayed = set(_decayed(adversary))
+    rate = ADVERSARY_PACE * settings.learning_rate
+    parts = {
+        settings.weight_decay: [part for part in adversary.parameters() if part in decayed],
+        0.0: [part for part in adversary.parameters() if part not in decayed],
+    }
+    return [
+        {"params": part, "lr": rate, "weight_decay": decay, OF_ADVERSARY: True}
+        for decay, part in parts.items()
     ]
 
 

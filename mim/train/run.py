@@ -199,7 +199,7 @@ def load_task(run: Path) -> tuple[ExamTask, RunCard]:
     )
     tasks = read_settings(TaskSettings, card.settings["tasks"])
     task = ExamTask(model, tasks, TrainSettings(), card.learnt)
-    task.load_state_dict(card.best_weights(run))
+    task.model.load_state_dict(card.best_weights(run))
     return task.eval(), card
 
 

@@ -68,6 +68,8 @@ class TrainSettings:
     """Largest norm of the gradient; 0: no limit."""
     ema: float = 0.0
     """Decay of the moving average of weights that is validated and kept, such as 0.999; 0: the weights themselves."""
+    group_dro: float = 0.0
+    """Step size by which makers of high loss gain weight in the training loss (group distributionally robust optimisation), such as 0.01; 0: every exam weighs the same."""
     metric: str | None = None
     """Metric of the validation exams that chooses the best checkpoint, such as density/kappa_linear; last: none, the last epoch is kept; missing: the first task's main one."""
     patience: int = 0
@@ -86,3 +88,9 @@ class TrainSettings:
     """Number format."""
     wandb: WandbMode = WandbMode.offline
     """What wandb does."""
+
+
+@dataclass
+class RenormaliseSettings:
+    share: float = 1.0
+    """Share of the new exams' statistics; the rest is that of the old ones, which steadies those of few exams."""

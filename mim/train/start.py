@@ -20,7 +20,7 @@ ENCODER = "encoder"
 """Key of a checkpoint, or of a safetensors file's metadata, that names the encoder."""
 
 IN_TASK = "model."
-"""How the names of weights begin in a checkpoint."""
+"""How the names of the model's weights begin in a checkpoint; a run's own holds others beside them."""
 
 
 class Weights(NamedTuple):
@@ -146,9 +146,19 @@ def _of_file(path: Path) -> Weights:
         raise InputError(
             f"train.start_from: {path} holds weights that are no numbers; its run failed"
         )
-    if tensors and all(name.startswith(IN_TASK) for name in tensors):
-        tensors = {name.removeprefix(IN_TASK): value for name, value in tensors.items()}
+    of_model = model_weights(tensors)
+    if len(of_model) == len(tensors) or (encoder is not None and of_model):
+        tensors = of_model
     return Weights(tensors, encoder if isinstance(encoder, str) else None)
+
+
+def model_weights(held: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of the model among those of a checkpoint, by the names of ``ExamModel``."""
+    return {
+        name.removeprefix(IN_TASK): value
+        for name, value in held.items()
+        if name.startswith(IN_TASK)
+    }
 
 
 def _parts(names: Iterable[str]) -> dict[str, int]:
