@@ -1,0 +1,249 @@
+"""Figures of a sweep over makers left out: every method, in-domain against unseen maker.
+
+Runs that have seen all makers are in-domain on each maker's test exams; runs from which a maker was
+left out are measured on that maker's alone. Seeds are averaged within each resample of women, then
+makers, each as much as any other. So an interval tells of women, not of training again.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mim.evaluate.bootstrap import LEAST_WOMEN, Base, Bools, Estimate, Floats, base_of, estimate
+from mim.evaluate.differences import p_by_resamples
+from mim.evaluate.figures import ALL
+from mim.evaluate.makers_draws import AUC, FIRST_RATE, QUANTITIES, SENSITIVITY, Draws, MakerRun
+from mim.evaluate.makers_table import MakerFigure, MakerFigures
+from mim.evaluate.multiplicity import holm
+from mim.evaluate.scored import Scored
+from mim.vocab import SELECTION_RATES
+
+IN_DOMAIN, UNSEEN, DIFFERENCE = "in_domain", "unseen", "difference"
+FROM_BASELINE, FROM_BEST = "auc_from_baseline", "auc_from_best"
+
+Group = tuple[int, ...]
+"""Places of makers."""
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What a method reaches, averaged over some seeds.
+
+    Attributes:
+        method: its name.
+        inside: ``[1 + resample, maker, quantity]`` of runs that have seen all makers, those of the
+            exams themselves first; NaN where there is no run.
+        unseen: the same of runs that have not seen the maker.
+        makers: places of those that its means are of.
+    """
+
+    method: str
+    inside: Floats
+    unseen: Floats
+    makers: Group
+
+
+@dataclass(frozen=True)
+class MakerExams:
+    """The test exams by maker.
+
+    Attributes:
+        exams: of all makers.
+        makers: those measured.
+    """
+
+    exams: Scored
+    makers: Sequence[str]
+
+    def cancers_known(self, group: Group) -> Base:
+        """What an area or a sensitivity rests on."""
+        used = self._of(group) & self.exams.known
+        return base_of(self.exams.woman[used], self.exams.cancer[used])
+
+    def every(self, group: Group) -> Base:
+        """What a share of the exams rests on."""
+        return base_of(self.exams.woman[self._of(group)], None)
+
+    def cancers(self, group: Group) -> int:
+        """Exams with a cancer."""
+        return int((self._of(group) & self.exams.cancer).sum())
+
+    def enough(self, place: int) -> bool:
+        """Whether a maker has so many women with a cancer, and without, that a mean may hold it."""
+        base = self.cancers_known((place,))
+        return min(base.women_with, base.women_without) >= LEAST_WOMEN
+
+    def _of(self, group: Group) -> Bools:
+        return np.isin(self.exams.maker, [self.makers[place] for place in group])
+
+
+def maker_figures(
+    exams: MakerExams, runs: Sequence[MakerRun], draws: Draws, parents: Mapping[str, str]
+) -> MakerFigures:
+    """Every figure of every method, of each maker and of all, by seed and over seeds.
+
+    A seed counts for a maker where a method has both its runs, that which has seen all makers and
+    that which has not seen it. Where no seed has, each side stands on the runs that there are, and
+    there is no difference. Makers with fewer than five women with a cancer, or without, are in no
+    mean.
+
+    Args:
+        exams: those drawn from.
+        runs: the methods in their order; the first is the baseline.
+        draws: figures of the runs.
+        parents: of a method made of another's runs, that other: its runs that have seen all makers
+            stand for those that the method has not.
+    """
+    methods = [*dict.fromkeys(run.method for run in runs)]
+    found: list[MakerFigure] = []
+    over_seeds = []
+    for method in methods:
+        seeds = sorted({run.seed for run in runs if run.method == method})
+        lookup = _Lookup(runs, method, parents.get(method))
+        over_seeds.append(_reached(lookup, seeds, exams, draws))
+        found += _of_method(over_seeds[-1], None, exams)
+        for seed in seeds if len(seeds) > 1 else ():
+            found += _of_method(_reached(lookup, [seed], exams, draws), seed, exams)
+    best = best_in_domain(found)
+    others = _from_baseline(over_seeds, exams)
+    if best is not None:
+        other = over_seeds[methods.index(best)]
+        others += [_less(one, other, other.inside, FROM_BEST, exams)[0] for one in over_seeds]
+    judged = [maker for place, maker in enumerate(exams.makers) if exams.enough(place)]
+    return MakerFigures(methods, exams.makers, judged, [*found, *others])
+
+
+def best_in_domain(figures: Sequence[MakerFigure]) -> str | None:
+    """The method whose runs that have seen all makers have the highest mean AUC."""
+    means = {
+        f.method: f.estimate.value
+        for f in figures
+        if (f.name, f.maker, f.seed) == (f"auc_{IN_DOMAIN}", ALL, None)
+    }
+    there = {method: value for method, value in means.items() if value is not None}
+    return max(there, key=lambda method: there[method], default=None)
+
+
+class _Lookup:
+    """Runs of a method by maker and seed."""
+
+    def __init__(self, runs: Sequence[MakerRun], method: str, parent: str | None) -> None:
+        self._runs = {(run.method, run.left_out, run.seed): run.name for run in runs}
+        self.method, self._parent = method, parent
+
+    def inside(self, seed: int) -> str | None:
+        """The run that has seen all makers."""
+        own = self._runs.get((self.method, None, seed))
+        return own or self._runs.get((self._parent or "", None, seed))
+
+    def unseen(self, maker: str, seed: int) -> str | None:
+        """The run that has not seen a maker."""
+        return self._runs.get((self.method, maker, seed))
+
+
+def _reached(runs: _Lookup, seeds: Sequence[int], exams: MakerExams, draws: Draws) -> Reached:
+    shape = (len(draws.drawn), len(exams.makers), QUANTITIES)
+    inside, unseen = np.full(shape, np.nan), np.full(shape, np.nan)
+    there: dict[str, set[int]] = {IN_DOMAIN: set(), UNSEEN: set()}
+    for place, maker in enumerate(exams.makers):
+        pairs = [(runs.inside(seed), runs.unseen(maker, seed)) for seed in seeds]
+        chosen = [pair for pair in pairs if None not in pair] or pairs
+        for side, name, number in ((inside, IN_DOMAIN, 0), (unseen, UNSEEN, 1)):
+            names = [pair[number] for pair in chosen]
+            found = [draws.of(run, maker) for run in names if run is not None]
+            if found:
+                side[:, place] = np.mean(found, axis=0)
+                there[name].add(place)
+    enough = {place for place in range(len(exams.makers)) if exams.enough(place)}
+    choices = (there[IN_DOMAIN] & there[UNSEEN], there[UNSEEN], there[IN_DOMAIN])
+    makers = next((choice & enough for choice in choices if choice & enough), set[int]())
+    return Reached(runs.method, inside, unseen, tuple(sorted(makers)))
+
+
+def _of_method(reached: Reached, seed: int | None, exams: MakerExams) -> Iterator[MakerFigure]:
+    """Figures of each maker and of all."""
+    groups: dict[str, Group] = {maker: (place,) for place, maker in enumerate(exams.makers)}
+    for maker, group in {ALL: reached.makers, **groups}.items():
+        inside, unseen = (_mean(side, group) for side in (reached.inside, reached.unseen))
+        sides = {IN_DOMAIN: inside, UNSEEN: unseen, DIFFERENCE: unseen - inside}
+        base = exams.cancers_known(group)
+        for what, quantity in (("auc", AUC), ("sensitivity", SENSITIVITY)):
+            for side, values in sides.items():
+                found = _estimate(values[:, quantity], base, f"no {_WANTED[side]}")
+                name = f"{what}_{side}"
+                yield MakerFigure(
+                    *(reached.method, maker, seed, name, found, base.n, base.cases or 0)
+                )
+        yield from _selected(reached, group, maker, seed, exams)
+
+
+_WANTED = {
+    IN_DOMAIN: "run that has seen all makers",
+    UNSEEN: "run that has not seen the maker",
+    DIFFERENCE: "pair of runs",
+}
+
+
+def _selected(
+    reached: Reached, group: Group, maker: str, seed: int | None, exams: MakerExams
+) -> Iterator[MakerFigure]:
+    """Shares of a maker's exams selected at each rate, and their ratios to the wanted ones."""
+    base, cancers = exams.every(group), exams.cancers(group)
+    for place, rate in enumerate(SELECTION_RATES):
+        for side, values in ((IN_DOMAIN, reached.inside), (UNSEEN, reached.unseen)):
+            shares = values[:, list(group), FIRST_RATE + place]
+            why = f"no {_WANTED[side]}, or none with thresholds"
+            for name, drawn in (
+                ("selection_rate", _mean(shares, range(len(group)))),
+                ("selection_ratio", _geometric_mean(shares / rate)),
+            ):
+                found = _estimate(drawn, base, why)
+                yield MakerFigure(
+                    *(reached.method, maker, seed, f"{name}_{side}", found, base.n, cancers, rate)
+                )
+
+
+def _from_baseline(methods: Sequence[Reached], exams: MakerExams) -> list[MakerFigure]:
+    """Unseen AUC less that of the first method, on the makers that both have; tested together."""
+    found = []
+    for one in methods[1:]:
+        figure, drawn = _less(one, methods[0], methods[0].unseen, FROM_BASELINE, exams)
+        found.append(replace(figure, p_value=p_by_resamples(figure.estimate, drawn)))
+    p_values = np.array([np.nan if f.p_value is None else f.p_value for f in found])
+    return [
+        replace(figure, p_adjusted=None if np.isnan(p) else float(p))
+        for figure, p in zip(found, holm(p_values), strict=True)
+    ]
+
+
+def _less(
+    one: Reached, other: Reached, theirs: Floats, name: str, exams: MakerExams
+) -> tuple[MakerFigure, Floats]:
+    """A method's mean unseen AUC less another's mean, and the resamples of that."""
+    common = tuple(place for place in one.makers if place in other.makers)
+    values = (_mean(one.unseen, common) - _mean(theirs, common))[:, AUC]
+    base = exams.cancers_known(common)
+    found = _estimate(values, base, "no runs on the same makers")
+    figure = MakerFigure(one.method, ALL, None, name, found, base.n, base.cases or 0)
+    return figure, values[1:]
+
+
+def _mean(values: Floats, group: Sequence[int]) -> Floats:
+    """Over makers ``[draw, maker, ...]`` of a group; NaN where there is none."""
+    if not len(group):
+        return np.full((len(values), *values.shape[2:]), np.nan)
+    return np.asarray(values[:, list(group)].mean(axis=1), np.float64)
+
+
+def _geometric_mean(ratios: Floats) -> Floats:
+    """Of ratios ``[draw, maker]``, over makers; 0 where one is."""
+    with np.errstate(divide="ignore"):
+        return np.exp(_mean(np.log(ratios), range(ratios.shape[1])))
+
+
+def _estimate(values: Floats, base: Base, why: str) -> Estimate:
+    """A figure ``[1 + resample]`` with its interval; ``why`` it is missing where its exams would do."""
+    found = estimate(float(values[0]), values[1:], base)
+    measurable = base.n and base.cases not in (0, base.n)
+    return replace(found, reason=why) if found.value is None and measurable else found
