@@ -1,6 +1,7 @@
 """Batches say what is there: slots, priors, months, labels and masks, also after augmentation."""
 
 import shutil
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -8,17 +9,21 @@ import polars as pl
 import pytest
 import torch
 
+from mim.data import greys as greys_module
 from mim.data.augment_device import change_batch
 from mim.data.cache import Cache
 from mim.data.datamodule import ExamData
 from mim.data.dataset import ExamDataset
 from mim.data.exams import Exams
+from mim.data.greys import draw_jitter
 from mim.data.sampler import Draw
 from mim.data.settings import AugmentSettings, DataSettings, Place
 from mim.errors import InputError
 from mim.image.alignment import align_prior
+from mim.image.greys import GreyStandard, fixed_standard, harmonise
+from mim.image.settings import Harmonise
 from mim.model.settings import DensitySettings, QualitySettings, RiskSettings, TaskSettings
-from mim.vocab import VIEW_SLOTS, Landmark, Split, Task
+from mim.vocab import VIEW_SLOTS, Landmark, Maker, Split, Task
 
 STILL = AugmentSettings(probability=0.0, swap_sides=0.0)
 OTHER_SIDE = [2, 3, 0, 1]
@@ -338,3 +343,137 @@ def test_no_woman_with_an_image_of_a_maker_left_out_is_learnt_from(cohort, cache
 def test_a_maker_that_nobody_has_cannot_be_left_out(cohort, cache):
     with pytest.raises(InputError, match=r"data.leave_out_maker=konica: no image .* it has"):
         ExamData(cohort, cache, DataSettings(leave_out_maker="konica"), learnt(Task.CANCER), 1)
+
+
+def harmonised(kind=Harmonise.landmarks, jitter=0.0, **others) -> DataSettings:
+    plain = AugmentSettings(
+        probability=1.0,
+        rotation_degrees=0,
+        shift=0,
+        scale=0,
+        brightness=0,
+        contrast=0,
+        curve=0,
+        noise=0,
+        blur=0,
+        resolution=0,
+        cutout=0,
+        swap_sides=0,
+        maker_jitter=jitter,
+    )
+    return DataSettings(batch_size=4, harmonise=kind, augment=plain, drop_priors=0, **others)
+
+
+def test_a_standard_is_that_of_the_exams_trained_on(cohort, cache, monkeypatch):
+    """Pixels of all other exams are turned round, and it stays; one that is trained on moves it."""
+    data = harmonised(leave_out_maker="siemens")
+    exams = ExamData(cohort, cache, data, learnt(Task.CANCER), 1)
+    everyone, rows = exams.everyone, exams.training.rows
+    own = everyone.images[rows]
+    images = everyone.image_table.take(own[own >= 0])
+    assert len(rows) > 5
+    assert exams.greys.learnt_on == {
+        "women": len(everyone.table["woman"].take(rows).unique()),
+        "exams": len(rows),
+        "images": len(images),
+        "images_by_maker": dict(sorted(Counter(images["maker"].to_pylist()).items())),
+    }
+    assert "siemens" not in exams.greys.makers
+    assert len(exams.greys.makers) > 1
+    read = Cache.read
+    changed: set[str] = set()
+
+    def other_pixels(self, image, pixels=None):
+        found = read(self, image, pixels)
+        if image in changed:
+            np.negative(found, out=found)  # white to black, and 0 stays
+        return found
+
+    monkeypatch.setattr(Cache, "read", other_pixels)
+    changed |= set(everyone.image_table["image"].to_pylist()) - set(images["image"].to_pylist())
+    assert len(changed) > 10
+    again = ExamData(cohort, cache, data, learnt(Task.CANCER), 1)
+    assert again.greys == exams.greys
+    changed.add(images["image"][0].as_py())
+    moved = ExamData(cohort, cache, data, learnt(Task.CANCER), 1)
+    assert moved.greys.fingerprint != exams.greys.fingerprint
+    given = ExamData(cohort, cache, data, learnt(Task.CANCER), 1, exams.greys)
+    assert given.greys is exams.greys
+
+
+def test_nothing_is_read_where_nothing_is_learnt(cohort, cache, monkeypatch):
+    monkeypatch.setattr(Cache, "read", lambda *_: pytest.fail("read"))
+    for kind in (Harmonise.voi, Harmonise.tissue):
+        exams = ExamData(cohort, cache, harmonised(kind), learnt(Task.CANCER), 1)
+        assert exams.greys == fixed_standard(kind)
+
+
+def test_a_standard_reads_no_more_images_than_it_needs(cohort, cache, monkeypatch):
+    monkeypatch.setattr(greys_module, "MOST_IMAGES", 20)
+    one, other = (
+        ExamData(cohort, cache, harmonised(), learnt(Task.CANCER), seed).greys for seed in (1, 2)
+    )
+    assert one.learnt_on["images"] == 20
+    assert one == other
+
+
+@pytest.mark.parametrize("align", [False, True])
+@pytest.mark.parametrize("kind", Harmonise)
+def test_images_are_harmonised_before_all_else(kind, align, cohort, cache, opened):
+    exams = ExamData(cohort, cache, harmonised(kind, align_priors=align), learnt(Task.CANCER), 1)
+    everyone = exams.everyone
+    for dataset in (exams.training, exams.dataset(Split.TEST)):
+        batch = everything(dataset)
+        rows = dataset.rows
+        for place, time, view in batch.present.nonzero().tolist():
+            row = rows[place] if time == 0 else everyone.priors[rows[place], time - 1]
+            names = everyone.image_table["image"]
+            wanted = harmonise(opened.read(names[everyone.images[row, view]].as_py()), exams.greys)
+            if align and time and batch.present[place, 0, view]:
+                wanted = align_prior(wanted, pixels(batch)[place, 0, view])
+            np.testing.assert_array_equal(pixels(batch)[place, time, view], wanted)
+
+
+@pytest.mark.parametrize("kind", [Harmonise.voi, Harmonise.landmarks])
+def test_jitter_steps_towards_another_maker_once_for_an_exam(kind, cohort, cache, opened):
+    exams = ExamData(cohort, cache, harmonised(kind, jitter=0.8), learnt(Task.CANCER), 1)
+    everyone, standard, rows = exams.everyone, exams.greys, exams.training.rows
+    names = everyone.image_table["image"]
+    seen, stepped = [], set()
+    for seed in range(2):
+        batch = everything(exams.training, seed)
+        again = everything(exams.training, seed)
+        assert torch.equal(batch.images, again.images)
+        seen.append(batch.images)
+        for place, row in enumerate(rows.tolist()):
+            timeline = [row, *everyone.priors[row].tolist()][: exams.times]
+            makers = np.array([everyone.makers[at] if at >= 0 else -1 for at in timeline])
+            jitters = draw_jitter(harmonised(jitter=0.8).augment, standard, seed, makers)
+            for time, view in batch.present[place].nonzero().tolist():
+                jitter = jitters[time]
+                stored = opened.read(names[everyone.images[timeline[time], view]].as_py())
+                wanted = harmonise(stored, standard, jitter)
+                np.testing.assert_array_equal(pixels(batch)[place, time, view], wanted)
+                assert jitter.maker != list(Maker)[makers[time]]
+                assert 0 <= jitter.share <= 0.8
+                stepped.add((time, jitter))
+    assert len({jitter.maker for _, jitter in stepped}) > 2
+    assert {time for time, _ in stepped} == {0, 1}
+    assert max(jitter.share for _, jitter in stepped) > 0.5
+    assert not torch.equal(seen[0], seen[1])
+
+
+def test_jitter_is_for_training_alone_and_as_often_as_told():
+    standard = GreyStandard(makers={"ge": (1,), "philips": (2,)})
+    settings = AugmentSettings(probability=0.5, maker_jitter=1.0)
+    ge = np.array([list(Maker).index(Maker.GE)] * 2)
+    drawn = [draw_jitter(settings, standard, seed, ge) for seed in range(400)]
+    for time in range(2):
+        of_time = [jitters[time] for jitters in drawn]
+        assert 160 < sum(jitter is not None for jitter in of_time) < 240
+        assert {jitter.maker for jitter in of_time if jitter} == {"philips"}
+    assert any((one is None) != (other is None) for one, other in drawn), "a prior by itself"
+    off = AugmentSettings(probability=1.0)
+    assert draw_jitter(off, standard, 1, ge) == [None, None]
+    alone = GreyStandard(makers={"ge": (1,)})
+    assert draw_jitter(settings, alone, 1, ge) == [None, None]
