@@ -55,7 +55,8 @@ def needed(command: str) -> list[str]:
 def given(command: str) -> dict[str, str]:
     """A value for each key that must be given."""
     keys = [key for key in command_keys(COMMANDS[command]).values() if key.is_required]
-    folders = {key.name: "written" if key.name == "out" else "." for key in keys}
+    others = {"out": "written", "maker": "philips"}
+    folders = {key.name: others.get(key.name, ".") for key in keys}
     return folders | {key.name: key.choices[0] for key in keys if key.choices}
 
 
@@ -247,7 +248,7 @@ def test_mistake_is_one_line_naming_the_key(command: str, override: str, message
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if needed(name)])
 def test_keys_that_must_be_given(command: str) -> None:
-    places = {"key": "FILE", "dataset": "rsna"}
+    places = {"key": "FILE", "dataset": "rsna", "maker": "MAKER"}
     words = given(command)
     for left_out in words:
         with pytest.raises(InputError) as refused:

@@ -25,6 +25,7 @@ from mim.config.commands import (
     PredictCommand,
     PseudonymiseCommand,
     ReceiveCommand,
+    RenormaliseCommand,
     SynthCommand,
     TrainCommand,
 )
@@ -32,7 +33,8 @@ from mim.data.settings import CacheSettings
 from mim.evaluate.settings import EvaluateSettings
 from mim.pseudonyms.settings import PseudonymiseSettings
 from mim.synthetic.settings import ProgrammeSettings
-from mim.vocab import Split
+from mim.train.settings import RenormaliseSettings
+from mim.vocab import Maker, Split
 from mim.workers.settings import WorkersSettings
 
 Settings = TypeVar("Settings")
@@ -156,6 +158,18 @@ def evaluate(command: EvaluateCommand) -> int:
         print(headline)
     for notice in summary.notices:
         print(notice, file=sys.stderr)
+    return 0
+
+
+def renormalise(command: RenormaliseCommand) -> int:
+    from mim.train.renormalise import Elsewhere
+    from mim.train.renormalise import renormalise as renormalise_run
+
+    other = None
+    if command.cohort and command.cache:
+        other = Elsewhere(Path(command.cohort), Path(command.cache))
+    settings = part(command, RenormaliseSettings)
+    renormalise_run(Path(command.run), Maker(command.maker), Path(command.out), settings, other)
     return 0
 
 

@@ -113,6 +113,7 @@ LIMITS: dict[type, dict[str, tuple[float, float]]] = {
         "curve": (0, 0.5),
         "tone": SHARE,
         "sharpness": (0, 10),
+        "amplitude": SHARE,
         "noise": SHARE,
         "blur": (0, 100),
         "resolution": (0, 0.9),
