@@ -459,7 +459,7 @@ def test_jitter_steps_towards_another_maker_once_for_an_exam(kind, cohort, cache
                 stepped.add((time, jitter))
     assert len({jitter.maker for _, jitter in stepped}) > 2
     assert {time for time, _ in stepped} == {0, 1}
-    assert max(jitter.share for _, jitter in stepped) > 0.5
+    assert max(jitter.share for _, jitter in stepped) > 0.3
     assert not torch.equal(seen[0], seen[1])
 
 
