@@ -25,6 +25,7 @@ from mim.image.phantom import phantom
 from mim.image.recipe import fingerprint, prepare_stored
 from mim.image.settings import RecipeSettings
 from mim.schemas.learnt import hide_unlearnt
+from mim.schemas.monitored import MonitorReference
 from mim.schemas.score_scale import ScoreScale
 from mim.schemas.table import read_json
 from mim.vocab import Laterality, Task, View
@@ -56,7 +57,8 @@ class Bundle:
     ``tasks`` are those it has learnt; ``align_priors`` says that a prior's image is moved onto the
     exam's; ``greys`` is the standard onto which grey levels are mapped; ``thresholds`` are exam scores by selection rate, none without the cancer task;
     ``about`` is all of ``bundle.json``; ``scale`` reads exam scores, with thresholds for makers and
-    software versions, where there were validation exams to fit it on.
+    software versions, where there were validation exams to fit it on; ``reference`` is what these
+    were like, for ``mim monitor``.
     """
 
     recipe: RecipeSettings
@@ -69,6 +71,7 @@ class Bundle:
     session: onnxruntime.InferenceSession
     scale: ScoreScale | None = None
     greys: GreyStandard = field(default_factory=GreyStandard)
+    reference: MonitorReference | None = None
 
     def score(self, inputs: Inputs) -> Outputs:
         """Every output by its name, as ``about["outputs"]`` describes it; NaN where not learnt.
@@ -128,6 +131,7 @@ def load_bundle(folder: Path) -> Bundle:
         about=about,
         session=session,
         scale=about["scale"] and ScoreScale.from_json(about["scale"]),
+        reference=about["reference"] and MonitorReference.from_json(about["reference"]),
     )
     _prove(bundle, folder / "golden.npz")
     return bundle

@@ -30,6 +30,7 @@ from mim.errors import InputError
 from mim.evaluate.settings import PrevalenceSettings
 from mim.export.onnx import OPSET, largest_differences, run_torch, write_onnx
 from mim.export.outputs import CALIBRATION, OUTPUTS, describe_axes, describe_outputs
+from mim.export.reference import validation_reference
 from mim.image.greys import GreyStandard
 from mim.image.settings import RecipeSettings
 from mim.model.exam import ExamModel
@@ -59,7 +60,7 @@ def write_bundle(run: Path, out: Path, prevalence: PrevalenceSettings | None = N
     _require_free(out)
     task, card = load_task(run)
     seen = _real(run, card)
-    read = _readings(run, Task.CANCER in task.model.tasks.learnt(), prevalence)
+    read = _readings(run, card, Task.CANCER in task.model.tasks.learnt(), prevalence)
     recipe = RecipeSettings(**card.recipe)
     times = 1 + int(card.priors["most"])
     unfinished = out.with_name(f".{out.name}.{os.getpid()}.unfinished")
@@ -148,13 +149,20 @@ def _write_golden(
     np.savez_compressed(path, **drawn, **scores, **inputs)  # type: ignore[arg-type]
 
 
-def _readings(run: Path, learnt: bool, prevalence: PrevalenceSettings | None) -> dict[str, Any]:
-    """How exam scores are read; nothing where none are learnt."""
-    if not learnt:
-        return {"thresholds": [], "scale": None}
-    scale = validation_scale(run, prevalence)
+def _readings(
+    run: Path, card: RunCard, learnt: bool, prevalence: PrevalenceSettings | None
+) -> dict[str, Any]:
+    """How exam scores are read, and what exams were like; nothing where no scores are learnt."""
+    scale = validation_scale(run, prevalence) if learnt else None
+    if scale is None:
+        return {"thresholds": [], "scale": None, "reference": None}
     thresholds = validation_thresholds(run, prevalence)
-    return {"thresholds": list(map(asdict, thresholds)), "scale": scale and asdict(scale)}
+    reference = validation_reference(run, card, scale, prevalence)
+    return {
+        "thresholds": list(map(asdict, thresholds)),
+        "scale": asdict(scale),
+        "reference": reference and asdict(reference),
+    }
 
 
 def _write_about(

@@ -15,6 +15,7 @@ MARKS = (
     "metrics.json",
     "bundle.json",
     "predictions.json",
+    "monitor.json",
 )
 """A file by which the folder of each command is known."""
 
