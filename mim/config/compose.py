@@ -78,10 +78,9 @@ def _composed(command: str, overrides: list[str]) -> DictConfig:
 
 @contextmanager
 def shipped_files(command: str) -> Iterator[None]:
-    """Hydra with mim's files and schemas; what it complains of in ``command`` is an InputError."""
-    store = ConfigStore.instance()
-    for name, schema in COMMANDS.items():
-        store.store(group="schema", name=name, node=schema, provider="mim")
+    """Hydra with the files and the schema of a command; what it complains of is an InputError."""
+    schema = COMMANDS[command]
+    ConfigStore.instance().store(group="schema", name=command, node=schema, provider="mim")
     try:
         with initialize_config_dir(str(CONFIGS.absolute()), version_base="1.3"):
             yield

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from enum import Enum
+from functools import cache
 from types import NoneType
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
@@ -88,6 +89,7 @@ def _walk(prefix: str, settings: type[Any], values: object) -> Iterator[Key]:
             yield from _walk(f"{name}.", types[field.name], default)
 
 
+@cache
 def _sentences(settings: type[Any]) -> dict[str, str]:
     """Strings under the fields of a class and of what it inherits from."""
     found: dict[str, str] = {}
