@@ -21,6 +21,7 @@ from mim.config.commands import (
     EvaluateCommand,
     ExportCommand,
     IndexCommand,
+    MonitorCommand,
     OrderCommand,
     PredictCommand,
     PseudonymiseCommand,
@@ -31,6 +32,7 @@ from mim.config.commands import (
 )
 from mim.data.settings import CacheSettings
 from mim.evaluate.settings import EvaluateSettings
+from mim.monitor.settings import MonitorSettings
 from mim.pseudonyms.settings import PseudonymiseSettings
 from mim.synthetic.settings import ProgrammeSettings
 from mim.train.settings import RenormaliseSettings
@@ -143,17 +145,24 @@ def train(command: TrainCommand) -> int:
 
 
 def evaluate(command: EvaluateCommand) -> int:
-    from mim.cli.report import Given, report
+    settings, out = part(command, EvaluateSettings), Path(command.out)
+    outcomes = Path(command.outcomes) if command.outcomes else None
+    if command.sweep:
+        from mim.cli.makers_report import report_on_sweep
 
-    given = Given(
-        Path(command.run) if command.run else None,
-        tuple(map(Path, command.scores)),
-        Path(command.outcomes) if command.outcomes else None,
-        Path(command.readings) if command.readings else None,
-        Split(command.split.value),
-        command.compare,
-    )
-    summary = report(given, Path(command.out), part(command, EvaluateSettings))
+        summary = report_on_sweep(Path(command.sweep), outcomes, out, settings)
+    else:
+        from mim.cli.report import Given, report
+
+        given = Given(
+            Path(command.run) if command.run else None,
+            tuple(map(Path, command.scores)),
+            outcomes,
+            Path(command.readings) if command.readings else None,
+            Split(command.split.value),
+            command.compare,
+        )
+        summary = report(given, out, settings)
     for headline in summary.headlines:
         print(headline)
     for notice in summary.notices:
@@ -188,6 +197,16 @@ def predict(command: PredictCommand) -> int:
         Path(command.bundle), Path(command.source), Path(command.out), overrides
     )
     return code(problems, "exams could not be scored", command.out)
+
+
+def monitor(command: MonitorCommand) -> int:
+    from mim.monitor.monitor import write_monitor
+
+    folders = [Path(folder) for folder in command.predictions]
+    alarms = write_monitor(
+        Path(command.bundle), folders, Path(command.out), part(command, MonitorSettings)
+    )
+    return code(alarms, "alarms", command.out)
 
 
 def demo(command: DemoCommand) -> int:

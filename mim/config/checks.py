@@ -20,6 +20,7 @@ from mim.config.commands import (
     EvaluateCommand,
     ExportCommand,
     IndexCommand,
+    MonitorCommand,
     OrderCommand,
     PredictCommand,
     PseudonymiseCommand,
@@ -48,6 +49,7 @@ from mim.model.settings import (
     QualitySettings,
     RiskSettings,
 )
+from mim.monitor.settings import MonitorSettings
 from mim.pseudonyms.settings import PseudonymiseSettings
 from mim.synthetic.settings import ProgrammeSettings
 from mim.train.settings import RenormaliseSettings, TrainSettings
@@ -160,6 +162,7 @@ LIMITS: dict[type, dict[str, tuple[float, float]]] = {
     BootstrapSettings: {"resamples": (1, inf), "seed": SEEDS},
     EvaluateSettings: {"margin": (0, 1)},
     PrevalenceSettings: {"screen_detected_per_1000": (0, 500), "interval_per_1000": (0, 500)},
+    MonitorSettings: {"least_exams": (10, inf)},
     RuleOutSettings: {"missed_at_most": (0, 1), "confidence": (0.5, 1)},
 }
 """Lowest and highest allowed value of a field."""
@@ -174,10 +177,11 @@ FOLDERS: dict[type, tuple[str, ...]] = {
     AdaptCommand: ("source",),
     CacheCommand: ("cohort",),
     TrainCommand: ("cohort", "cache"),
-    EvaluateCommand: ("run",),
+    EvaluateCommand: ("run", "sweep"),
     RenormaliseCommand: ("run", "cohort", "cache"),
     ExportCommand: ("run",),
     PredictCommand: ("bundle", "source"),
+    MonitorCommand: ("bundle", "predictions"),
 }
 """Fields that name a folder which must be there, where they are given."""
 
@@ -259,8 +263,10 @@ def _check_apart(command: Command) -> None:
     """Refuse to write among what is read, where a table could take the place of another."""
     out = Path(str(command.out)).resolve()
     for name in FOLDERS.get(type(command), ()):
-        if (path := getattr(command, name)) is not None and Path(path).resolve() == out:
-            raise InputError(f"out: expected another folder than {name}, got {command.out}")
+        given = getattr(command, name)
+        for path in given if isinstance(given, list) else [given]:
+            if path is not None and Path(path).resolve() == out:
+                raise InputError(f"out: expected another folder than {name}, got {command.out}")
 
 
 def _check_together(command: Command) -> None:

@@ -14,6 +14,7 @@ from mim.evaluate.settings import EvaluateSettings, PrevalenceSettings, ScoredPa
 from mim.image.settings import RecipeSettings
 from mim.ingest.settings import IndexSettings
 from mim.model.settings import ModelSettings, TaskSettings
+from mim.monitor.settings import MonitorSettings
 from mim.pseudonyms.settings import PseudonymiseSettings
 from mim.synthetic.settings import ProgrammeSettings
 from mim.train.settings import RenormaliseSettings, TrainSettings
@@ -157,6 +158,8 @@ class EvaluateCommand(EvaluateSettings):
     """Folder that `mim train` wrote; with `scores`, it is compared with the models there."""
     scores: list[str] = field(default_factory=list)
     """Score tables, CSV or Parquet, with exam, score and perhaps breast and model."""
+    sweep: str | None = None
+    """Folder that `mim train -m` wrote, with runs from which makers were left out: one table of them all."""
     outcomes: str | None = None
     """Folder that `mim cohort` wrote, or a table of outcomes; missing: the run's cohort, or the first score table."""
     readings: str | None = None
@@ -209,6 +212,18 @@ class PredictCommand:
 
 
 @dataclass
+class MonitorCommand(MonitorSettings):
+    """Watch a bundle in use: what it has scored beside what its thresholds were chosen on, by machine and time."""
+
+    bundle: str = MISSING
+    """Folder that `mim export` wrote."""
+    predictions: list[str] = MISSING  # type: ignore[assignment]
+    """Folders that `mim predict` wrote with that bundle; an exam that stands in several counts once."""
+    out: str = MISSING
+    """Folder of the page to write."""
+
+
+@dataclass
 class DemoCommand(ProgrammeSettings):
     """Run every step on a small made-up programme, on the CPU, in minutes."""
 
@@ -240,6 +255,7 @@ Command = (
     | RenormaliseCommand
     | ExportCommand
     | PredictCommand
+    | MonitorCommand
     | DemoCommand
 )
 
@@ -258,5 +274,6 @@ COMMANDS: dict[str, type[Command]] = {
     "renormalise": RenormaliseCommand,
     "export": ExportCommand,
     "predict": PredictCommand,
+    "monitor": MonitorCommand,
     "demo": DemoCommand,
 }

@@ -5,9 +5,9 @@ from dataclasses import fields
 from datetime import date
 
 from mim.cohort.settings import OutcomeSettings, SplitSettings
-from mim.config.commands import RenormaliseCommand
+from mim.config.commands import EvaluateCommand, RenormaliseCommand
 from mim.data.settings import DataSettings
-from mim.evaluate.settings import PrevalenceSettings
+from mim.evaluate.settings import PrevalenceSettings, ScoredPart
 from mim.model.settings import (
     CancerSettings,
     DensitySettings,
@@ -44,6 +44,16 @@ def relations(settings: object) -> Iterator[tuple[str, str]]:
             yield "weight", "0 teaches the task nothing; set learn=false instead"
         case WorkersSettings():
             yield from _workers_relations(settings)
+        case EvaluateCommand(sweep=str()):
+            yield from _sweep_relations(settings)
+
+
+def _sweep_relations(settings: EvaluateCommand) -> Iterator[tuple[str, str]]:
+    given = {name: getattr(settings, name) for name in ("run", "scores", "readings", "compare")}
+    for name in (name for name, value in given.items() if value):
+        yield name, "cannot stand together with sweep"
+    if settings.split is not ScoredPart.test:
+        yield "split", f"a sweep is measured on test exams, not on {settings.split.value}"
 
 
 def _workers_relations(settings: WorkersSettings) -> Iterator[tuple[str, str]]:

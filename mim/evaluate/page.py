@@ -39,11 +39,13 @@ class Shown:
         sections: in their order.
         steps: of the attrition.
         sheet: address of the contact sheet; missing: none.
+        files: beside the page, with every figure.
     """
 
     sections: Sequence[Section]
     steps: Sequence[Step]
     sheet: str | None
+    files: Sequence[str] = ("metrics.csv", "metrics.parquet", "metrics.json")
 
     @property
     def headlines(self) -> list[Headline]:
