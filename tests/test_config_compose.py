@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,13 +50,17 @@ THERE = (
 
 def needed(command: str) -> list[str]:
     """Overrides for the keys that must be given."""
-    return [f"{name}={value}" for name, value in given(command).items()]
+    return [f"{name}={written(value)}" for name, value in given(command).items()]
 
 
-def given(command: str) -> dict[str, str]:
+def written(value: str | list[str]) -> str:
+    return f"[{','.join(value)}]" if isinstance(value, list) else value
+
+
+def given(command: str) -> dict[str, Any]:
     """A value for each key that must be given."""
     keys = [key for key in command_keys(COMMANDS[command]).values() if key.is_required]
-    others = {"out": "written", "maker": "philips"}
+    others = {"out": "written", "maker": "philips", "predictions": ["."]}
     folders = {key.name: others.get(key.name, ".") for key in keys}
     return folders | {key.name: key.choices[0] for key in keys if key.choices}
 
@@ -248,11 +253,13 @@ def test_mistake_is_one_line_naming_the_key(command: str, override: str, message
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if needed(name)])
 def test_keys_that_must_be_given(command: str) -> None:
-    places = {"key": "FILE", "dataset": "rsna", "maker": "MAKER"}
+    places = {"key": "FILE", "dataset": "rsna", "maker": "MAKER", "predictions": "[DIR,DIR]"}
     words = given(command)
     for left_out in words:
         with pytest.raises(InputError) as refused:
-            compose(command, [f"{name}={words[name]}" for name in words if name != left_out])
+            compose(
+                command, [f"{name}={written(words[name])}" for name in words if name != left_out]
+            )
         usage = " ".join(f"{name}={places.get(name, 'DIR')}" for name in words)
         assert str(refused.value) == f"{left_out}: must be given, as in: mim {command} {usage}"
 

@@ -31,11 +31,13 @@ FUNCTIONS: dict[str, Callable[[Any], int]] = {
     "renormalise": commands.renormalise,
     "export": commands.export,
     "predict": commands.predict,
+    "monitor": commands.monitor,
     "demo": commands.demo,
 }
 
 EXTRAS = {
     "predict": "deploy",
+    "monitor": "monitor",
     "order": "ingest",
     "receive": "ingest",
     "pseudonymise": "ingest",

@@ -50,7 +50,7 @@ def usage(command: str) -> str:
 def _place(key: Key) -> str:
     if key.choices:
         return key.choices[0]
-    kinds = {"Folder": "DIR", "File": "FILE"}
+    kinds = {"Folder": "DIR", "Folders": "[DIR,DIR]", "File": "FILE"}
     return kinds.get(key.sentence.split()[0], key.name.upper())
 
 
