@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mim.data.amplitude import AmplitudeMix, draw_mix
 from mim.data.augment import Changes, draw_changes, draw_swap, move_landmarks
 from mim.data.augment_cpu import change_image
 from mim.data.cache import Cache
@@ -80,6 +81,8 @@ class ExamBatch(NamedTuple):
     """int64 [exam], place in ``vocab.Maker``."""
     weight: Tensor
     """float32 [exam], 1 over how often exams of its kind come in an epoch; see ``Draw``."""
+    amplitude: AmplitudeMix | None = None
+    """Amplitudes of other exams that are still to be mixed in, after the other changes."""
 
 
 class ExamDataset:
@@ -165,6 +168,7 @@ class ExamDataset:
             exam=torch.from_numpy(rows),
             maker=torch.from_numpy(self._everyone.makers[rows]),
             weight=torch.tensor([draw.weight for draw in draws]),
+            amplitude=self._mix(seeds, rows),
         )
         jobs: list[Callable[[], None]] = [
             partial(
@@ -197,6 +201,11 @@ class ExamDataset:
         makers = np.where(timeline >= 0, self._everyone.makers[timeline], -1)
         each = zip(seeds, makers, strict=True)
         return [draw_jitter(self._augment, self._greys, seed, hers) for seed, hers in each]
+
+    def _mix(self, seeds: Sequence[int], rows: NDArray[np.int64]) -> AmplitudeMix | None:
+        if self._augment is None:
+            return None
+        return draw_mix(self._augment, seeds, rows, self._everyone.makers[rows], self._times)
 
     def _timelines(
         self, rows: NDArray[np.int64], seeds: Sequence[int]

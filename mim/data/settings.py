@@ -43,6 +43,8 @@ class AugmentSettings:
     """How far another maker's processing may bend grey levels: 0 not at all, 1 to any rising curve, the same for all views of an exam; comes before the curve of brightness, contrast and curve."""
     sharpness: float = 0.0
     """Largest gain of an unsharp mask, which strengthens details by it or weakens them as much, for every second exam; 1 doubles or halves them. Its radius is 0.001 to 0.01 of the height."""
+    amplitude: float = 0.0
+    """Largest share of the amplitudes of spatial frequencies that is taken from another exam of the batch, of another maker where it has one, for every second exam; done where the model runs."""
     noise: float = 0.01
     """Largest standard deviation of added noise, as a share of full scale; every second changed image has noise."""
     blur: float = 0.7

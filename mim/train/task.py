@@ -9,6 +9,7 @@ import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
+from mim.data.amplitude import mix_amplitudes
 from mim.data.augment_device import change_batch
 from mim.data.datamodule import ExamData
 from mim.data.dataset import ExamBatch
@@ -79,11 +80,13 @@ class ExamTask(pl.LightningModule):
         return outputs
 
     def on_after_batch_transfer(self, batch: ExamBatch, dataloader_idx: int) -> ExamBatch:
-        """Augmentation that the loader left to the device."""
-        if batch.changes is None:
-            return batch
-        images = change_batch(batch.images, batch.present, batch.changes)
-        return batch._replace(images=images, changes=None)
+        """Augmentation that the loader left to the device, or that takes a whole batch."""
+        images = batch.images
+        if batch.changes is not None:
+            images = change_batch(images, batch.present, batch.changes)
+        if batch.amplitude is not None:
+            images = mix_amplitudes(images, batch.present, batch.amplitude)
+        return batch._replace(images=images, changes=None, amplitude=None)
 
     def on_train_batch_start(self, batch: ExamBatch, batch_idx: int) -> None:
         """Dropout depends on the place in the run alone, so a run that continues ends the same.
