@@ -16,7 +16,14 @@ import torch
 from pydicom import dcmread
 
 from mim.cli.main import main
-from mim.deploy.bundle import LISTED, TOLERANCE, card_checksum, file_checksum, load_bundle
+from mim.deploy.bundle import (
+    LISTED,
+    TOLERANCE,
+    card_checksum,
+    file_checksum,
+    load_bundle,
+    prepared_phantom,
+)
 from mim.deploy.predict import predict
 from mim.errors import InputError
 from mim.evaluate import scale as scale_module
@@ -25,6 +32,8 @@ from mim.export import bundle as export_bundle
 from mim.export.bundle import write_bundle
 from mim.export.onnx import run_torch
 from mim.export.outputs import OUTPUTS
+from mim.image.greys import GreyStandard, learn_standard
+from mim.image.settings import Harmonise, RecipeSettings
 from mim.model.exam import SCORE_NAMES, ExamModel
 from mim.model.settings import ModelSettings, TaskSettings
 from mim.schemas.saved_settings import read_settings
@@ -220,6 +229,23 @@ def test_another_recipe_is_refused(own):
     rewrite(own, recipe={"height": 65, "width": 32})
     with pytest.raises(InputError, match="prepares images by"):
         load_bundle(own)
+
+
+def test_another_standard_of_grey_levels_is_refused(own):
+    """The drawn breast proves which one; one that was changed proves itself."""
+    learnt = learn_standard(Harmonise.landmarks, [("ge", prepared_phantom_of_half(own))], 1, 1)
+    rewrite(own, greys=learnt.to_json())
+    with pytest.raises(InputError, match="the phantom is prepared"):
+        load_bundle(own)
+    rewrite(own, greys=learnt.to_json() | {"kind": "voi"})
+    with pytest.raises(InputError, match=r"bundle\.json: greys were changed"):
+        load_bundle(own)
+
+
+def prepared_phantom_of_half(folder):
+    """The drawn breast half as bright."""
+    recipe = RecipeSettings(**json.loads((folder / "bundle.json").read_text())["recipe"])
+    return prepared_phantom(recipe, GreyStandard()) // 2
 
 
 @pytest.mark.parametrize("number", [3, None])

@@ -11,13 +11,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mim.cohort.settings import PriorSettings, StandInSettings
+from mim.data.datamodule import ExamData
+from mim.data.sampler import Draw
+from mim.data.settings import AugmentSettings, DataSettings
 from mim.deploy.bundle import card_checksum, load_bundle
+from mim.deploy.exams import Assembler, find_exams
 from mim.deploy.predict import predict
+from mim.dicom.rows import scan
 from mim.evaluate import scale as scale_module
 from mim.evaluate.reference import read_reference
 from mim.evaluate.sample import ModelScores, scored_by
 from mim.evaluate.scale import scale_of
 from mim.evaluate.settings import PrevalenceSettings
+from mim.image.greys import GreyStandard
+from mim.image.settings import Harmonise
+from mim.model.settings import TaskSettings
 from mim.schemas.scores import PREDICTED_QUALITY, PREDICTIONS, SCORES
 from mim.schemas.table import read_table
 from mim.train.run import score
@@ -162,14 +171,47 @@ def test_hospital_and_report_read_scores_alike(
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "align"),
+    [(Harmonise.landmarks, True), (Harmonise.histogram, False), (Harmonise.tissue, False)],
+    ids=["landmarks, priors moved", "histogram", "tissue"],
+)
+def test_hospital_and_training_harmonise_alike(kind, align, cohort, cache, programme, index):
+    """Inputs of every exam, from DICOM and from the cache, to the last pixel."""
+    settings = DataSettings(
+        harmonise=kind, align_priors=align, augment=AugmentSettings(probability=0)
+    )
+    exams = ExamData(cohort, cache, settings, TaskSettings(), seed=1)
+    studies = pl.read_parquet(index / "images").drop_nulls("exam").select("exam", "study_uid")
+    of_study = dict(studies.select("study_uid", "exam").rows())
+    priors = PriorSettings(**exams.priors)
+    files = scan(programme / "dicom", None, b"0" * 32)
+    found, _ = find_exams(files, priors, StandInSettings(**exams.stand_ins))
+    hospital = {of_study[exam.study_uid]: exam for exam in found}
+    recipe, greys = exams.cache.recipe, GreyStandard.from_json(exams.greys.to_json(), cohort)
+    assembler = Assembler(programme / "dicom", recipe, greys, priors.most, align)
+    names = exams.everyone.table["exam"].to_pylist()
+    with_priors = 0
+    for split in (Split.TRAIN, Split.VALIDATION, Split.TEST):
+        dataset = exams.dataset(split)
+        for place, row in enumerate(dataset.rows.tolist()):
+            batch = dataset[[Draw(place, 0)]]
+            assembled = assembler.assemble(hospital[names[row]])
+            for part in ("images", "present", "months"):
+                ours, theirs = getattr(batch, part).numpy(), assembled.inputs[part]
+                np.testing.assert_array_equal(ours, theirs[:, : exams.times])
+            with_priors += assembled.priors > 0
+    assert with_priors > 5
+
+
 def test_scores_differ_between_exams(hospital):
     scores = [row["exam_score"] for row in hospital.exams.values() if row["exam_score"] is not None]
     assert np.ptp(scores) > 1e-3, "parity of constants would prove nothing"
 
 
 def fitted(cohort: Path, cache: Path, out: Path, align: bool, learnt: tuple[Task, ...]) -> Path:
-    from mim.data.settings import AugmentSettings, DataSettings
-    from mim.model.settings import EncoderSettings, FusionSettings, ModelSettings, TaskSettings
+    """Where priors are moved, grey levels are harmonised too."""
+    from mim.model.settings import EncoderSettings, FusionSettings, ModelSettings
     from mim.train.run import fit
     from mim.train.settings import Accelerator, TrainSettings, WandbMode
 
@@ -181,7 +223,13 @@ def fitted(cohort: Path, cache: Path, out: Path, align: bool, learnt: tuple[Task
         cache,
         out,
         DataSettings(
-            batch_size=4, workers=0, align_priors=align, augment=AugmentSettings(probability=0)
+            batch_size=4,
+            workers=0,
+            align_priors=align,
+            harmonise=Harmonise.landmarks if align else Harmonise.voi,
+            augment=AugmentSettings(probability=0.5, maker_jitter=0.5)
+            if align
+            else AugmentSettings(probability=0),
         ),
         tasks,
         ModelSettings(EncoderSettings("convnext_atto"), fusion=FusionSettings(width=16, layers=1)),
@@ -207,6 +255,7 @@ def test_bundles_of_any_tasks_score_alike(cohort, cache, programme, index, tmp_p
     assert (hospital.out / "landmarks-1.png").exists() == (Task.QUALITY in learnt)
     about = json.loads((tmp_path / "bundle" / "bundle.json").read_text())
     assert about["align_priors"] == align
+    assert about["greys"]["kind"] == ("landmarks" if align else "voi")
     assert bool(about["thresholds"]) == (Task.CANCER in learnt)
     if align:
         about["align_priors"] = False

@@ -4,12 +4,14 @@ import csv
 import getpass
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 
@@ -20,10 +22,12 @@ import torch
 from made_tasks import all_tasks
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from mim.data import datamodule
 from mim.data.settings import AugmentSettings, DataSettings, Place
 from mim.errors import InputError
 from mim.evaluate.tasks import task_metrics
 from mim.export.bundle import write_bundle
+from mim.image.settings import Harmonise
 from mim.model.settings import (
     EncoderSettings,
     Fuse,
@@ -37,7 +41,7 @@ from mim.schemas.table import read_table
 from mim.train.card import RunCard, check_free
 from mim.train.checkpoints import read_checkpoint
 from mim.train.metric import chosen_metric
-from mim.train.run import fit, load_task, score
+from mim.train.run import data_of, fit, load_task, score
 from mim.train.settings import Accelerator, Optimizer, Precision, TrainSettings, WandbMode
 from mim.train.waits import remedy
 from mim.vocab import Landmark, Split, Task
@@ -120,6 +124,28 @@ def test_a_run_goes_on_with_more_workers(run, cohort, cache):
     card.settings["data"]["batch_size"] += 1
     with pytest.raises(InputError, match=r"holds a run with other data\.batch_size;"):
         check_free(run, card)
+
+
+def test_a_run_keeps_the_standard_of_grey_levels_it_has_learnt(
+    cohort, cache, tmp_path, capsys, monkeypatch
+):
+    augment = AugmentSettings(probability=0.5, maker_jitter=0.5)
+    data = replace(DATA, harmonise=Harmonise.landmarks, augment=augment)
+    fit(cohort, cache, tmp_path, data, CANCER, MODEL, training())
+    card = RunCard.read(tmp_path)
+    assert re.search(
+        r"grey levels of makers: learnt on \d+ images of \d+ women", capsys.readouterr().out
+    )
+    fit(cohort, cache, tmp_path, data, CANCER, MODEL, training())
+    assert RunCard.read(tmp_path).greys == card.greys, "a run that goes on learns the same"
+    monkeypatch.setattr(datamodule, "learn_greys", lambda *_: pytest.fail("learnt anew"))
+    exams = data_of(tmp_path, card)
+    assert exams.greys.to_json() == card.greys
+    assert exams.greys.learnt_on["exams"] == card.training["exams"]
+    score(tmp_path, Split.TEST)
+    changed = replace(card, greys=card.greys | {"kind": "voi"})
+    with pytest.raises(InputError, match=r"run\.json: greys were changed"):
+        data_of(tmp_path, changed)
 
 
 def test_folders_of_other_commands_are_refused(index, bundle, cohort, cache):
