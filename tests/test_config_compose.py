@@ -95,7 +95,7 @@ def test_experiment_composes(name: str) -> None:
 
 @pytest.mark.parametrize("experiment", ["demo", "cancer"])
 @pytest.mark.parametrize("name", methods())
-def test_method_composes_with_every_experiment(name: str, experiment: str) -> None:
+def test_method_composes_with_an_experiment(name: str, experiment: str) -> None:
     words = [f"method={name}", f"experiment={experiment}"]
     values = compose("train", [*needed("train"), *words])
     assert isinstance(values, TrainCommand)
@@ -105,6 +105,13 @@ def test_method_composes_with_every_experiment(name: str, experiment: str) -> No
     # The experiment cancer keeps an average as it is.
     changes_nothing = name == "default" or (name, experiment) == ("average", "cancer")
     assert (replace(values, method=None) == alone) == changes_nothing
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("experiment", experiments())
+def test_all_methods_compose_with_all_experiments(experiment: str) -> None:
+    for name in methods():
+        compose("train", [*needed("train"), f"method={name}", f"experiment={experiment}"])
 
 
 def test_method_wins_over_the_experiment_and_overrides_over_both() -> None:
