@@ -43,7 +43,8 @@ class Hospital:
         self.out = out
         self.tasks = load_bundle(bundle).tasks
         rows = read_table(out / "predictions.parquet", PREDICTIONS).to_pylist()
-        assert json.loads((out / "predictions.json").read_text())["exams"] == rows
+        as_text = json.loads(json.dumps(rows, default=str))
+        assert json.loads((out / "predictions.json").read_text())["exams"] == as_text
         names = pl.read_parquet(index / "images").drop_nulls("exam")
         studies = dict(names.select("study_uid", "exam").rows())
         self.exams = {studies[row["study_uid"]]: row for row in rows}
