@@ -80,7 +80,7 @@ def suggestion(word: str, words: list[str]) -> str:
 
 def _walk(prefix: str, settings: type[Any], values: object) -> Iterator[Key]:
     types = get_type_hints(settings)
-    sentences = _sentences(settings)
+    sentences = _sentences(settings)  # type: ignore[arg-type]  # to mypy a class has no hash
     for field in fields(settings):
         name = prefix + field.name
         default = getattr(values, field.name)
