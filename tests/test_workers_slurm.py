@@ -1,7 +1,9 @@
 """Jobs of a real SLURM; scripts/slurm/single_node.sh makes one to try with."""
 
 import os
+import shlex
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from mim.data.cache import Cache, write_cache
 from mim.data.settings import CacheSettings
 from mim.errors import InputError
 from mim.image.settings import RecipeSettings
+from mim.schemas.sweep import State, read_plan, read_state
 from mim.workers.run import run
 from mim.workers.settings import Executor, SlurmSettings, WorkersSettings
 
@@ -84,3 +87,17 @@ def test_a_cache_made_by_jobs_is_the_same(cohort, cache, tmp_path):
     ours, theirs = Cache(tmp_path / "out").folder, Cache(cache).folder
     for path in theirs.iterdir():
         assert (ours / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_the_tasks_of_an_array_share_a_sweep(cohort, cache, tmp_path):
+    words = [f"cohort={cohort}", f"cache={cache}", "out=sweep", "experiment=demo"]
+    words += ["train.epochs=1", "data.workers=0", "train.seed=1,2,3"]
+    words += ["model.encoder.name=lcnet_035", "model.fusion.width=16", "model.fusion.heads=2"]
+    command = shlex.join([sys.executable, "-m", "mim", "train", "-m", *words])
+    batch = ["sbatch", "--array=4-6:2", "--mem=2G", "--output=task-%a.txt", "--wait"]
+    subprocess.run([*batch, "--wrap", command], check=True)
+    assert "2 of 2 runs are done" in (tmp_path / "task-4.txt").read_text()
+    assert "1 of 1 runs are done" in (tmp_path / "task-6.txt").read_text()
+    sweep = tmp_path / "sweep"
+    assert list(read_plan(sweep).jobs) == ["seed=1", "seed=2", "seed=3"]
+    assert {read_state(sweep / f"seed={seed}").state for seed in (1, 2, 3)} == {State.DONE}

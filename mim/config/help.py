@@ -24,7 +24,9 @@ CLOSING = {
         "(docs/encoders.md). Another loss: a choice of tasks.cancer.loss and its branch in "
         "mim/model/cancer.py. Another task: a word of vocab.Task, a head with its loss and scores in "
         "mim/model, a line each in mim/model/exam.py and mim/train/losses.py, a score table "
-        "(docs/models.md walks through one). Stages, resuming, several devices: docs/training.md."
+        "(docs/models.md walks through one). With -m, keys take several values, as in "
+        "mim train -m train.seed=1,2,3 method=plain,style ..., and each combination becomes a run in "
+        "a folder of its own in out. Stages, resuming, sweeps, several devices: docs/training.md."
     )
 }
 """What stands below the keys of a command."""
