@@ -101,3 +101,99 @@ def test_scoring_sees_each_exam_in_batches_of_one_number(exams, size, world):
 
 def test_nobody_started_ranks():
     assert Ranks.now() == (0, 1)
+
+
+MAKERS = st.lists(st.integers(0, 3), min_size=1, max_size=60)
+
+
+def balanced(is_case, makers, size, least, world=1, epoch=0, seed=3):
+    """Batches of each rank, each maker as often as any other."""
+    found = []
+    for rank in range(world):
+        sampler = CaseSampler(
+            np.array(is_case), size, least, seed, Ranks(rank, world), np.array(makers)
+        )
+        sampler.set_epoch(epoch)
+        found.append(list(sampler))
+    return found
+
+
+def by_kind(is_case, makers):
+    """Exams of each maker among the cases, and among the others."""
+    kinds = {}
+    for exam, kind in enumerate(zip(is_case, makers, strict=True)):
+        kinds.setdefault(kind, set()).add(exam)
+    return kinds
+
+
+@settings(max_examples=60)
+@given(st.data(), st.integers(2, 9), st.integers(0, 4), st.integers(0, 3), WORLDS)
+def test_makers_come_equally_often_in_batches_as_before(data, size, least, epoch, world):
+    is_case = data.draw(CASES)
+    makers = data.draw(st.lists(st.integers(0, 3), min_size=len(is_case), max_size=len(is_case)))
+    plain = of_all_ranks(is_case, size, least, world, epoch)
+    ranks = balanced(is_case, makers, size, least, world, epoch)
+
+    def shape(found):
+        return [[[is_case[draw.exam] for draw in batch] for batch in rank] for rank in found]
+
+    assert shape(ranks) == shape(plain), "as many batches, exams and cases, in the same places"
+    drawn = [draw for rank in ranks for batch in rank for draw in batch]
+    for kind in (True, False):
+        own = {maker for maker, case in zip(makers, is_case, strict=True) if case == kind}
+        of_kind = [makers[draw.exam] for draw in drawn if is_case[draw.exam] == kind]
+        times = [of_kind.count(maker) for maker in own]
+        assert not own or max(times) - min(times) <= 1
+    assert len({draw.seed for draw in drawn}) == len(drawn)
+
+
+@settings(max_examples=40)
+@given(st.data(), st.integers(2, 9), st.integers(0, 3), WORLDS)
+def test_exams_come_in_turns_and_weights_undo_the_balance(data, size, least, world):
+    is_case = data.draw(CASES)
+    makers = data.draw(st.lists(st.integers(0, 3), min_size=len(is_case), max_size=len(is_case)))
+    kinds = by_kind(is_case, makers)
+    epochs = 12
+    times, weights = dict.fromkeys(range(len(is_case)), 0), dict.fromkeys(kinds, 0.0)
+    for epoch in range(epochs):
+        for batch in chain(*balanced(is_case, makers, size, least, world, epoch)):
+            for draw in batch:
+                times[draw.exam] += 1
+                weights[is_case[draw.exam], makers[draw.exam]] += draw.weight
+    for kind, exams in kinds.items():
+        own = [times[exam] for exam in exams]
+        assert max(own) - min(own) <= 1, "none comes again before all have come"
+        assert min(own) >= 1, "of 4 makers each has a quarter of an epoch"
+        # Each epoch has one draw of a kind more or less than its share.
+        each = sum(own) / epochs
+        assert abs(weights[kind] / epochs / len(exams) - 1) <= 1 / (each * epochs)
+
+
+@settings(max_examples=30)
+@given(MAKERS, st.integers(0, 5), WORLDS)
+def test_seed_and_epoch_decide_of_makers_too(makers, epoch, world):
+    is_case = [exam % 3 == 0 for exam in range(len(makers))]
+
+    def drawn(seed: int, epoch: int) -> list:
+        return balanced(is_case, makers, 4, 1, world, epoch, seed)
+
+    assert drawn(1, epoch) == drawn(1, epoch)
+    assert drawn(1, epoch) != drawn(1, epoch + 1)
+    assert drawn(1, epoch) != drawn(2, epoch)
+
+
+def test_rare_makers_come_again_and_frequent_ones_take_turns():
+    """Of 300 exams 280 are one maker's; it has half of each epoch, and is through in two."""
+    makers, is_case = (
+        [int(exam >= 280) for exam in range(300)],
+        [exam % 10 == 0 for exam in range(300)],
+    )
+    seen = [
+        [draw.exam for batch in balanced(is_case, makers, 6, 1, epoch=epoch)[0] for draw in batch]
+        for epoch in range(2)
+    ]
+    for exams in seen:
+        rare = [exam for exam in exams if makers[exam]]
+        assert abs(len(rare) - len(exams) / 2) <= 2
+    frequent = [exam for exams in seen for exam in exams if not makers[exam] and not is_case[exam]]
+    assert set(frequent) == {exam for exam in range(280) if not is_case[exam]}
