@@ -1,7 +1,7 @@
 """What ``mim evaluate sweep=`` measures: the runs of a sweep over makers left out, side by side."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import polars as pl
@@ -24,8 +24,9 @@ from mim.evaluate.settings import EvaluateSettings
 from mim.schemas.cohort import ATTRITION
 from mim.schemas.folders import require_own
 from mim.schemas.scores import SCORES
-from mim.schemas.table import read_table
+from mim.schemas.table import read_json, read_table
 from mim.train.checkpoints import BEST
+from mim.train.probe import FILE as PROBE
 from mim.train.probe import probe
 from mim.train.run import score, validation_scores
 from mim.train.scores import score_path
@@ -100,7 +101,7 @@ def report_on_sweep(
 
 
 def _ask(run: SweepRun, reference: Reference, settings: EvaluateSettings) -> Answer:
-    scores = _scores(_cancer_scores(run.folder, Split.TEST), COLUMN + run.folder.name)
+    scores = _scores(_test_scores(run.folder), COLUMN + run.folder.name)
     if not scores.rows["score"].count():
         raise InputError(f"{run.folder}: it has a score of no test exam")
     notices = []
@@ -113,12 +114,11 @@ def _ask(run: SweepRun, reference: Reference, settings: EvaluateSettings) -> Ans
     return Answer(run, scores, thresholds, _probed(run, settings), tuple(notices))
 
 
-def _cancer_scores(run: Path, split: Split) -> pa.Table:
+def _test_scores(run: Path) -> pa.Table:
     """Scores that are there and newer than the checkpoint, or made now."""
-    path = score_path(run, split, Task.CANCER)
-    newest = (run / "checkpoints" / BEST).stat().st_mtime
-    if not path.is_file() or path.stat().st_mtime < newest:
-        path = score(run, split).get(Task.CANCER, path)
+    path = score_path(run, Split.TEST, Task.CANCER)
+    if not _is_newer(path, run):
+        path = score(run, Split.TEST).get(Task.CANCER, path)
     if not path.is_file():
         raise InputError(f"{run}: has not learnt cancer; train it with tasks.cancer.learn=true")
     return read_table(path, SCORES)
@@ -140,12 +140,22 @@ def _thresholds(
 
 
 def _probed(run: SweepRun, settings: EvaluateSettings) -> Probed:
-    try:
-        found = probe(run.folder, settings.bootstrap())
-    except InputError as error:
-        unknown = Estimate(None, None, None, 0, None, 0, _why(error, run))
-        return Probed(*run.key, unknown, None)
-    return Probed(*run.key, found.balanced_accuracy, found.chance)
+    """What was probed before, if that is newer than the checkpoint, or is probed now."""
+    bootstrap, path = settings.bootstrap(), run.folder / PROBE
+    kept = read_json(path) if _is_newer(path, run.folder) else {}
+    if {name: kept.get(name) for name in asdict(bootstrap)} != asdict(bootstrap):
+        try:
+            kept = asdict(probe(run.folder, bootstrap))
+        except InputError as error:
+            unknown = Estimate(None, None, None, 0, None, 0, _why(error, run))
+            return Probed(*run.key, unknown, None)
+    return Probed(*run.key, Estimate(**kept["balanced_accuracy"]), kept["chance"])
+
+
+def _is_newer(path: Path, run: Path) -> bool:
+    """Whether a file is there and was written after the run's checkpoint."""
+    checkpoint = run / "checkpoints" / BEST
+    return path.is_file() and path.stat().st_mtime >= checkpoint.stat().st_mtime
 
 
 def _why(error: InputError, run: SweepRun) -> str:
