@@ -55,9 +55,9 @@ def selection_chance(selected: int, exams: int, share: float, reference_exams: f
     A threshold that is the m-th highest of N scores selects a share that follows a beta law of m and
     N - m + 1 whatever the scores.
     """
-    law = betabinom(exams, *_beta(share, reference_exams))
-    tail = min(float(law.cdf(selected)), float(law.sf(selected - 1)))
-    return min(2 * tail, 1.0)
+    law = (exams, *_beta(share, reference_exams))
+    tail = min(betabinom.cdf(selected, *law), betabinom.sf(selected - 1, *law))
+    return min(2 * float(tail), 1.0)
 
 
 def expected_share(share: float, reference_exams: float) -> tuple[float, float]:

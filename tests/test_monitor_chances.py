@@ -1,0 +1,148 @@
+"""The stability index and its chance, shares selected and theirs, against hand, law and simulation."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import betabinom, entropy
+
+from mim.monitor.chances import (
+    bin_of,
+    expected_share,
+    index_chance,
+    selection_chance,
+    stability_index,
+)
+from mim.monitor.reference import independent, spread_of
+from mim.schemas.monitored import Spread
+
+HALVES = Spread(1000, [0.5], [0.5, 0.5], [0.1, 0.5, 0.9])
+
+
+def spread(values: np.ndarray, weight: np.ndarray | None = None) -> Spread:
+    ones = np.ones(len(values))
+    return spread_of(values, ones if weight is None else weight, np.arange(len(values)))
+
+
+def test_the_index_is_that_computed_by_hand():
+    """30 of 100 exams below the median: shares 30.5 / 101 and 70.5 / 101, against a half each."""
+    values = np.repeat([0.2, 0.8], [30, 70])
+    assert stability_index(values, HALVES) == pytest.approx(0.19802 * np.log(70.5 / 30.5), abs=1e-5)
+    assert stability_index(np.repeat([0.2, 0.8], 50), HALVES) == pytest.approx(0, abs=1e-12)
+
+
+def test_the_index_is_the_sum_of_both_relative_entropies():
+    random = np.random.default_rng(2)
+    reference = spread(random.normal(size=5000))
+    values = random.normal(0.3, 1.2, 100_000)
+    here = np.bincount(bin_of(values, reference.edges), minlength=10) / len(values)
+    there = np.array(reference.shares)
+    both = entropy(here, there) + entropy(there, here)
+    assert stability_index(values, reference) == pytest.approx(both, rel=0.02)
+
+
+@pytest.mark.parametrize(("exams", "reference_exams"), [(60, 400), (300, 400), (2000, 1000)])
+def test_the_index_follows_its_chi_squared_law_where_nothing_changes(exams, reference_exams):
+    random = np.random.default_rng(3)
+    chances = []
+    for _ in range(700):
+        reference = spread(random.normal(size=reference_exams))
+        index = stability_index(random.normal(size=exams), reference)
+        chances.append(index_chance(index, exams, reference))
+    for level in (0.05, 0.01):
+        found = np.mean(np.array(chances) <= level)
+        assert found <= level + 3 * np.sqrt(level / 700)
+        assert found >= 0.4 * level
+
+
+@pytest.mark.parametrize(
+    ("draws", "tail"), [(60_000, 1e-3), pytest.param(1_000_000, 1e-4, marks=pytest.mark.slow)]
+)
+def test_few_exams_seldom_seem_to_have_changed_far_out_in_the_tail(draws, tail):
+    """Draws of ten bins whose shares a reference of 400 exams left unsure, where alarms are made."""
+    random = np.random.default_rng(4)
+    reference = Spread(400, list(np.arange(9.0)), [0.1] * 10, [0, 0, 0])
+    for exams in (50, 200):
+        shares = random.dirichlet(np.full(10, 40.1), draws)
+        counts = random.multinomial(exams, shares)
+        here, there = (counts + 0.5) / (exams + 5), 0.1
+        index = ((here - there) * np.log(here / there)).sum(1)
+        critical = np.quantile(index, 1 - tail)
+        assert index_chance(float(critical), exams, reference) >= 0.5 * tail
+
+
+def test_edges_are_deciles_and_no_value_lies_on_one():
+    values = np.random.default_rng(5).normal(size=1000)
+    found = spread(values)
+    assert found.edges == pytest.approx(np.quantile(values, np.arange(1, 10) / 10), abs=0.03)
+    assert found.shares == pytest.approx([0.1] * 10)
+    assert not np.isin(found.edges, values).any()
+    assert found.quantiles == pytest.approx(np.quantile(values, [0.1, 0.5, 0.9]), abs=0.03)
+    assert found.exams == pytest.approx(1000)
+
+
+def test_a_value_that_many_share_has_a_bin_of_its_own():
+    values = np.repeat([0.07, 0.085], [60, 140])
+    found = spread(values)
+    assert sum(found.shares) == pytest.approx(1)
+    assert {round(share, 6) for share in found.shares} == {0, 0.3, 0.7}
+    for other in (0.05, 0.08, 0.1):
+        assert found.shares[int(bin_of(np.array([other]), found.edges)[0])] == 0
+        assert stability_index(np.full(100, other), found) > 5
+    assert stability_index(values, found) < 0.01
+    single = spread(np.full(80, 0.085))
+    assert single.shares == [0, 1, 0]
+    assert stability_index(np.full(60, 0.085), single) < 0.01
+    assert index_chance(stability_index(np.full(60, 0.1), single), 60, single) < 1e-10
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=60), st.integers(1, 4))
+def test_weight_counts_as_so_many_exams(numbers, times):
+    values = np.array(numbers, np.float64)
+    weight = np.where(values > 5, float(times), 1.0)
+    heavy = spread(values, weight)
+    repeated = spread(np.repeat(values, weight.astype(int)))
+    assert heavy.edges == repeated.edges
+    assert heavy.shares == pytest.approx(repeated.shares)
+    assert np.all(np.diff(heavy.edges) > 0)
+
+
+def test_exams_of_one_woman_count_as_one():
+    weight = np.ones(100)
+    assert independent(weight, np.arange(100)) == pytest.approx(100)
+    assert independent(weight, np.repeat(np.arange(50), 2)) == pytest.approx(50)
+    assert independent(np.repeat([1.0, 3.0], 50), np.arange(100)) == pytest.approx(80)
+
+
+@pytest.mark.parametrize(("rate", "reference_exams"), [(0.032, 400), (0.111, 200), (0.058, 2000)])
+def test_a_share_selected_seems_changed_as_seldom_as_is_said(rate, reference_exams):
+    """The threshold is a score of the reference exams, of which so many lie at or above it."""
+    random = np.random.default_rng(6)
+    chosen = int(rate * reference_exams)
+    chances = []
+    for _ in range(1000):
+        threshold = np.sort(random.random(reference_exams))[-chosen]
+        found = int(random.binomial(300, 1 - threshold))
+        chances.append(selection_chance(found, 300, chosen / reference_exams, reference_exams))
+    found = np.mean(np.array(chances) <= 0.05)
+    assert 0.01 <= found <= 0.05 + 3 * np.sqrt(0.05 / 1000)
+
+
+def test_the_chance_of_a_share_lies_between_those_of_both_order_statistics():
+    """At or below the m-th of N scores, a share follows a beta law of m or m + 1."""
+    for found in (4, 10, 25, 40):
+        ends = [
+            2 * min(betabinom.cdf(found, 300, m, 201 - m), betabinom.sf(found - 1, 300, m, 201 - m))
+            for m in (11, 12)
+        ]
+        said = selection_chance(found, 300, 11 / 200, 200)
+        assert min(*ends, 1) * 0.9 <= said <= min(max(ends), 1) * 1.1
+
+
+def test_a_share_known_of_many_exams_is_expected_within_little():
+    low, high = expected_share(0.058, 1e6)
+    assert low == pytest.approx(0.0575, abs=1e-4)
+    assert high == pytest.approx(0.0585, abs=1e-4)
+    low, high = expected_share(0.0, 60)
+    assert 0 <= low < 0.001
+    assert 0.03 < high < 0.06
