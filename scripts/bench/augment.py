@@ -3,8 +3,8 @@
     python scripts/bench/augment.py [ROUNDS]
 
 A breast of 2048 x 1024, uint16. Four usual operations of albumentations (affine, blur, noise,
-brightness and contrast), the conversion to float32 included, take turns with all six of ours, and
-each of ours with its counterpart. CPU time, median of the rounds; ratios round by round.
+brightness and contrast), the conversion to float32 included, take turns with all of ours that is on
+by default, and each of ours with its counterpart; sharpness and amplitudes by themselves. CPU time, median of the rounds; ratios round by round.
 """
 
 import os
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mim.data.amplitude import AmplitudeMix, mix_amplitudes
 from mim.data.augment import LINE, STILL, Changes, draw_changes
 from mim.data.augment_cpu import change_image
 from mim.data.augment_device import change_batch
@@ -33,6 +34,7 @@ NOTHING: dict[str, Any] = {
     "noise": np.float32(0),
     "blur": np.float32(0),
     "resolution": np.float32(1),
+    "sharpness": np.float32(0),
     "cutout": np.zeros(4, np.float32),
 }
 
@@ -89,8 +91,9 @@ def ours(rounds: int) -> dict[str, Callable[[NDArray[np.uint16]], Any]]:
     def run(switched_off: tuple[str, ...]) -> Callable[[NDArray[np.uint16]], Any]:
         fixed = {name: NOTHING[name] for name in switched_off}
         if len(fixed) == len(NOTHING) - 1:
-            # The policy gives each image one of the two.
+            # The policy gives each image one of the first two, and by default not the third.
             alone = {"blur": np.float32(0.5), "resolution": np.float32(0.85)}
+            alone |= {"sharpness": np.float32(0.5)}
             fixed |= {name: alone[name] for name in alone if name not in fixed}
         left = iter(changes_of(rounds + 1, **fixed))
         return lambda image: change_image(image, next(left), out)
@@ -101,7 +104,15 @@ def ours(rounds: int) -> dict[str, Callable[[NDArray[np.uint16]], Any]]:
         changes = Changes(*(torch.from_numpy(np.asarray(part))[None] for part in next(on_device)))
         change_batch(torch.from_numpy(image)[None, None], torch.ones(1, dtype=torch.bool), changes)
 
-    return {name: run(off) for name, off in steps.items()} | {"change_batch": batch}
+    def mix(image: NDArray[np.uint16]) -> None:
+        both = torch.from_numpy(np.stack([image, image[::-1]]))[:, None, None, None]
+        of_first = AmplitudeMix(torch.tensor([[1], [0]]), torch.tensor([[0.5], [0.0]]))
+        mix_amplitudes(both, torch.ones(2, 1, 1, dtype=torch.bool), of_first)
+
+    return {name: run(off) for name, off in steps.items()} | {
+        "change_batch": batch,
+        "mix_amplitudes": mix,
+    }
 
 
 def main(rounds: int) -> None:
