@@ -138,9 +138,13 @@ def test_another_process_gets_the_same(dataset):
     assert all(map(same, pickle.loads(pickle.dumps(begun)), wanted))
     list(begun)
     queue = multiprocessing.get_context("fork").Queue()
-    child = multiprocessing.get_context("fork").Process(
-        target=lambda: queue.put([int(batch.images.long().sum()) for batch in begun])
-    )
+
+    def read() -> None:
+        # As PyTorch's own workers do: threads of its pool are not there in a forked process.
+        torch.set_num_threads(1)
+        queue.put([int(batch.images.long().sum()) for batch in begun])
+
+    child = multiprocessing.get_context("fork").Process(target=read)
     child.start()
     assert queue.get(timeout=120) == [int(batch.images.long().sum()) for batch in wanted]
     child.join()
