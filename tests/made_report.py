@@ -26,7 +26,7 @@ NOTE = "Made-up data: shows that the mechanism works <never> clinical performanc
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
 )
-VOID = {"meta", "br", "img", "input"}
+VOID = {"meta", "link", "br", "img", "input"}
 
 
 def score_table(split: str, seed: int, women: int = 60) -> pa.Table:

@@ -34,6 +34,10 @@ MACHINES = {
 }
 """How far each machine's scores and pictures lie from the first one's, and its pixels' spacing."""
 
+SIEMENS = ("siemens", "Mammomat VB30")
+CHANGE = date(2024, 3, 1)
+"""From when on ``changed`` has that machine otherwise."""
+
 Row = dict[str, Any]
 
 
@@ -64,20 +68,21 @@ def drawn(
     }
 
 
-def made(each: dict[tuple[str, str], int] | int = 400, seed: int = 1) -> Made:
-    """Reference exams of every machine, one of a woman."""
+def made(each: dict[tuple[str, str], int] | int = 400, seed: int = 1, named: bool = True) -> Made:
+    """Reference exams of every machine, one of a woman; ``named``: headers say which machine."""
     random = np.random.default_rng(seed)
     counts = dict.fromkeys(MACHINES, each) if isinstance(each, int) else each
     parts = {machine: drawn(machine, n, random) for machine, n in counts.items()}
     measures = {name: np.concatenate([part[name] for part in parts.values()]) for name in MEASURES}
     names = [machine for machine, n in counts.items() for _ in range(n)]
+    machines = [machine if named else "" for _, machine in names]
     rows = pl.DataFrame(
         {
             "woman": [f"w{place}" for place in range(len(names))],
             "cancer": [False] * len(names),
             "outcome": ["negative"] * len(names),
             "maker": [maker for maker, _ in names],
-            "machine": [machine for _, machine in names],
+            "machine": machines,
         }
     )
     scale = scale_of(Scored("exams", rows, {"score": measures[SCORE]}, 0), PrevalenceSettings())
@@ -86,7 +91,7 @@ def made(each: dict[tuple[str, str], int] | int = 400, seed: int = 1) -> Made:
         woman=np.arange(len(names)),
         weight=np.ones(len(names)),
         maker=np.array([maker for maker, _ in names]),
-        machine=np.array([machine for _, machine in names]),
+        machine=np.array(machines),
         measures=measures,
     )
     reference = fit_reference(exams, scale)
@@ -146,6 +151,18 @@ def steady(
     ]
 
 
+def changed(bundle: Made, seed: int, software: str | None = None, shift: float = 1.2) -> list[Row]:
+    """Four months of every machine, of which one is another from March on."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for machine in MACHINES:
+        for month in months(date(2024, 1, 1), 4):
+            moved = machine == SIEMENS and month >= CHANGE
+            its_shift, its_software = (shift, software) if moved else (0.0, None)
+            rows += exam_rows(bundle, machine, month, 120, random, its_shift, its_software)
+    return rows
+
+
 def write_bundle_card(bundle: Made, folder: Path, **changes: Any) -> Path:
     """What the watch reads of a bundle."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -156,8 +173,11 @@ def write_bundle_card(bundle: Made, folder: Path, **changes: Any) -> Path:
 
 def write_predictions(rows: Iterable[Row], folder: Path, checksum: str = CHECKSUM) -> Path:
     """A folder as ``mim predict`` leaves it."""
-    write_table(PREDICTIONS.from_rows([*rows]), folder / "predictions.parquet")
-    (folder / "predictions.json").write_text(json.dumps({"model": {"checksum": checksum}}))
+    table = PREDICTIONS.from_rows([*rows])
+    write_table(table, folder / "predictions.parquet")
+    said = table.select(["study_uid", SCORE]).to_pylist()
+    about = {"model": {"checksum": checksum}, "exams": said}
+    (folder / "predictions.json").write_text(json.dumps(about))
     return folder
 
 

@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_watch import (
+    CHANGE,
     CHECKSUM,
     MACHINES,
     NOTE,
+    SIEMENS,
     Made,
+    changed,
     exam_rows,
     made,
     months,
@@ -30,32 +33,12 @@ from mim.monitor.settings import Period
 from mim.monitor.watch import FALSE_ALARMS, SELECTED, WHOLE_TIME
 from mim.schemas.monitored import MEASURES, SCORE, Level
 
-SIEMENS, HOLOGIC = ("siemens", "Mammomat VB30"), ("hologic", "Dimensions 1.8")
-CHANGE = date(2024, 3, 1)
+HOLOGIC = ("hologic", "Dimensions 1.8")
 
 
 @pytest.fixture(scope="module")
 def bundle() -> Made:
     return made()
-
-
-def changed(bundle: Made, seed: int, software: str | None = None, shift: float = 1.2) -> list[dict]:
-    """Four months of every machine; one is another from March on."""
-    random = np.random.default_rng(seed)
-    rows = []
-    for machine in MACHINES:
-        for month in months(date(2024, 1, 1), 4):
-            moved = machine == SIEMENS and month >= CHANGE
-            rows += exam_rows(
-                bundle,
-                machine,
-                month,
-                120,
-                random,
-                shift if moved else 0.0,
-                software if moved else None,
-            )
-    return rows
 
 
 def where(found: Found, *kinds: Kind) -> set[tuple[str, str, str]]:

@@ -99,17 +99,20 @@ def read_bundle(folder: Path) -> Bundle:
 def read_exams(folders: Sequence[Path], bundle: Bundle, period: Period) -> tuple[Watched, Counts]:
     """The exams that ``mim predict`` scored with a bundle, each once.
 
-    A study that stands in several folders, as a prior does, counts as in the first of them.
+    A study that stands in several folders, as a prior does, counts as in the first of them where it
+    has a score.
 
     Raises:
-        InputError: a folder holds no predictions, or another bundle's; or none has a scored exam
-            with a date.
+        InputError: a folder holds no predictions, another bundle's, or some of two runs; or none has
+            a scored exam with a date.
     """
     rows: dict[str, dict[str, Any]] = {}
     count = 0
     for folder in folders:
         for row in _predictions(folder, bundle).to_pylist():
-            rows.setdefault(row["study_uid"], row)
+            first = rows.setdefault(row["study_uid"], row)
+            if first[SCORE] is None and row[SCORE] is not None:
+                rows[row["study_uid"]] = row
             count += 1
     repeats = sum(row["reason"] == Reason.REPEATED_EXAM for row in rows.values())
     scored = [row for row in rows.values() if row[SCORE] is not None]
@@ -138,7 +141,14 @@ def _predictions(folder: Path, bundle: Bundle) -> pa.Table:
             f"{folder}: its exams were scored by another bundle, or another export of it; give the "
             "bundle that scored them, or run mim predict again"
         )
-    return read_table(folder / "predictions.parquet", PREDICTIONS)
+    table = read_table(folder / "predictions.parquet", PREDICTIONS)
+    said = [[exam["study_uid"], exam[SCORE]] for exam in about.get("exams", [])]
+    if said != [[row["study_uid"], row[SCORE]] for row in table.to_pylist()]:
+        raise InputError(
+            f"{folder}: its predictions.json and predictions.parquet are of two runs of mim predict, "
+            "one of them cut short; run it again"
+        )
+    return table
 
 
 def _watched(rows: list[dict[str, Any]], rates: Sequence[float], period: Period) -> Watched:

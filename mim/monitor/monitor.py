@@ -61,8 +61,8 @@ def write_monitor(
     }
     write_json(out / "monitor.json", facts)
     print(
-        f"{counts.watched:,} exams of {len(found.machines)} machines, {len(found.alarms)} alarms: "
-        f"{out / 'index.html'}"
+        f"{counts.watched:,} exams of {len(found.machines)} machines, {len(found.looks):,} comparisons, "
+        f"{len(found.alarms)} alarms: {out / 'index.html'}"
     )
     return len(found.alarms)
 

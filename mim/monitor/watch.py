@@ -17,6 +17,7 @@ from mim.monitor.chances import (
 )
 from mim.monitor.exams import Watched
 from mim.schemas.monitored import SCORE, SHOWN, Group, Level, MonitorReference
+from mim.vocab import Maker
 
 FALSE_ALARMS = 0.05
 """Share of pages that hold any alarm, at most, where nothing has changed."""
@@ -85,10 +86,14 @@ class NewMachine:
 
 
 def new_machines(exams: Watched, reference: MonitorReference) -> list[NewMachine]:
-    """Machines that the reference has never seen, with their first day."""
+    """Machines that the reference has never seen, with their first day.
+
+    A machine without a name is new where its maker is, for then no reference exam can be of it.
+    """
     found = []
     for maker, machine in machines_of(exams):
-        if machine and not reference.knows(maker, machine):
+        unseen = maker != Maker.UNKNOWN and maker not in reference.machines
+        if unseen or (machine and not reference.knows(maker, machine)):
             hers = exams.where((exams.maker == maker) & (exams.machine == machine))
             level, _ = reference.of(maker, machine)
             found.append(NewMachine(maker, machine, len(hers), str(hers.day.min()), level))
@@ -105,9 +110,9 @@ def watch(exams: Watched, reference: MonitorReference, least: int) -> list[Look]
 
     How a measure is spread is judged where the reference has exams of the machine, or where it has
     none of it and enough of its maker's: then the spread says what a new machine does otherwise. A
-    machine with a few reference exams may always have been different, and only its share selected is
-    judged. Chances are corrected by Holm: where nothing has changed, at most ``FALSE_ALARMS`` of
-    pages hold any alarm.
+    machine with a few reference exams may always have been different, and so may exams whose machine
+    is not known: only their share selected is judged. Chances are corrected by Holm: where nothing has
+    changed, at most ``FALSE_ALARMS`` of pages hold any alarm.
     """
     looks = [*_looks(exams, reference, least)]
     chances = np.array([look.chance if look.judged else np.nan for look in looks])
@@ -125,13 +130,24 @@ def _looks(exams: Watched, reference: MonitorReference, least: int) -> Iterator[
         if len(parts) > 1:
             parts[WHOLE_TIME] = hers
         level, group = reference.of(maker, machine)
-        own = level is Level.MACHINE
-        judged = own or (level is Level.MAKER and not reference.knows(maker, machine))
+        judged = level is Level.MACHINE or (
+            level is Level.MAKER and _comparable(maker, machine, reference)
+        )
         for period, part in parts.items():
             if len(part) >= least:
                 about = (maker, machine, str(period))
                 yield from _shares(about, part, level, group, reference.selection_rates)
                 yield from _spreads(about, part, level, group, least, judged)
+
+
+def _comparable(maker: str, machine: str, reference: MonitorReference) -> bool:
+    """Whether what a machine without enough reference exams does otherwise is news.
+
+    Exams without a machine's name are like their maker's where none of these has one.
+    """
+    if machine:
+        return not reference.knows(maker, machine)
+    return not reference.machines[maker]
 
 
 def _shares(
