@@ -8,12 +8,12 @@ import polars as pl
 import pyarrow as pa
 from tqdm import tqdm
 
-from mim.cli.makers_runs import SweepRun, read_sweep
+from mim.cli.makers_runs import SweepRun, read_sweep, without_places
 from mim.errors import InputError
 from mim.evaluate.bootstrap import Estimate
 from mim.evaluate.makers_draws import MakerRun
 from mim.evaluate.makers_parts import Probed
-from mim.evaluate.makers_report import MakersLeftOut, write_makers_report
+from mim.evaluate.makers_report import MakersLeftOut, makers_measured, write_makers_report
 from mim.evaluate.makers_table import Missing
 from mim.evaluate.operating import threshold_at
 from mim.evaluate.prevalence import prevalence_weights
@@ -67,12 +67,13 @@ def report_on_sweep(
         settings: of the evaluation.
 
     Raises:
-        InputError: there is no run, the runs are of several cohorts, caches or splits, or none can
-            be scored.
+        InputError: there is no run, none has left out a maker of the test exams, the runs are of
+            several cohorts, caches or splits, or none can be scored.
     """
     require_own(out, "metrics.json")
     runs, missing = read_sweep(sweep)
     reference = read_reference(outcomes or Path(runs[0].card.cohort), None)
+    makers_measured([run.left_out for run in runs], _test_makers(reference))
     answers = []
     with tqdm(total=len(runs), desc="runs", unit="run") as bar:
         for run in runs:
@@ -95,9 +96,16 @@ def report_on_sweep(
         missing=missing,
         probes=[answer.probed for answer in answers],
         attrition=_attrition(runs[0].folder),
-        notices=[*_notices(answers), *reference.notices, *sample.notices],
+        notices=[*_notices(answers), *reference.notices, *_of_any_run(sample.notices)],
     )
     return write_makers_report(measured, out, settings)
+
+
+def _test_makers(reference: Reference) -> set[str]:
+    """Makers of the test exams; of all, where no split is known."""
+    rows = reference.breasts
+    tested = rows.filter(split=str(Split.TEST)) if rows["split"].count() else rows
+    return {*tested["maker"].to_list()}
 
 
 def _ask(run: SweepRun, reference: Reference, settings: EvaluateSettings) -> Answer:
@@ -159,8 +167,9 @@ def _is_newer(path: Path, run: Path) -> bool:
 
 
 def _why(error: InputError, run: SweepRun) -> str:
-    """A reason for a page, without the places of this machine."""
-    return str(error).replace(f"{run.folder.parent}/", "")
+    """A reason for a page."""
+    places = (run.folder, Path(run.card.cohort), Path(run.card.cache))
+    return without_places(str(error), [place.parent for place in places])
 
 
 def _note(answers: Sequence[Answer]) -> str:
@@ -177,3 +186,13 @@ def _attrition(run: Path) -> pa.Table | None:
 def _notices(answers: Sequence[Answer]) -> Iterator[str]:
     for answer in answers:
         yield from answer.notices
+
+
+def _of_any_run(notices: Sequence[str]) -> Iterator[str]:
+    """Notices on runs' scores once, since all runs have scored the same exams."""
+    said = (notice.partition(": ") for notice in notices)
+    once = (
+        f"Each run: {words}" if name.startswith(COLUMN) else name + colon + words
+        for name, colon, words in said
+    )
+    yield from dict.fromkeys(once)

@@ -87,11 +87,26 @@ def _unfinished(folder: Path, planned: bool) -> str | None:
     """Why a folder holds no run that can be scored."""
     state = read_state(folder)
     if state.state is State.FAILED:
-        return f"failed: {state.reason or 'no reason known'}"
-    if planned and state.state is not State.DONE:
+        said = without_places(state.reason or "no reason known", [folder.parent])
+        return f"failed: {said}"
+    # What training writes last is the only sign of its end where no job is kept.
+    ended = planned or any((folder / "scores").glob("validation-*.parquet"))
+    if not ended or (planned and state.state is not State.DONE):
         return "not trained to its end yet"
     has_run = (folder / "run.json").is_file() and (folder / "checkpoints" / BEST).is_file()
     return None if has_run else "no checkpoint"
+
+
+def without_places(words: str, folders: Sequence[Path]) -> str:
+    """Words in which a path is its last part alone: a page tells nobody where files lie.
+
+    Args:
+        words: any.
+        folders: known ones, which may have spaces in their names.
+    """
+    for folder in folders:
+        words = words.replace(f"{folder}/", "") if folder.name else words
+    return re.sub(r"(?<![\w.])/(?:[^\s/:;'\"]+/)+", "", words)
 
 
 def _in_order(name: str) -> list[tuple[int, str]]:

@@ -7,10 +7,20 @@ makers, each as much as any other. So an interval tells of women, not of trainin
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-from mim.evaluate.bootstrap import LEAST_WOMEN, Base, Bools, Estimate, Floats, base_of, estimate
+from mim.evaluate.bootstrap import (
+    LEAST_WOMEN,
+    Base,
+    Bools,
+    Estimate,
+    Floats,
+    base_of,
+    estimate,
+    share,
+)
 from mim.evaluate.differences import p_by_resamples
 from mim.evaluate.figures import ALL
 from mim.evaluate.makers_draws import AUC, FIRST_RATE, QUANTITIES, SENSITIVITY, Draws, MakerRun
@@ -35,12 +45,14 @@ class Reached:
         inside: ``[1 + resample, maker, quantity]`` of runs that have seen all makers, those of the
             exams themselves first; NaN where there is no run.
         unseen: the same of runs that have not seen the maker.
+        paired: places of makers of which a seed has both.
         makers: places of those that its means are of.
     """
 
     method: str
     inside: Floats
     unseen: Floats
+    paired: Group
     makers: Group
 
 
@@ -69,13 +81,19 @@ class MakerExams:
         """Exams with a cancer."""
         return int((self._of(group) & self.exams.cancer).sum())
 
-    def enough(self, place: int) -> bool:
-        """Whether a maker has so many women with a cancer, and without, that a mean may hold it."""
-        base = self.cancers_known((place,))
-        return min(base.women_with, base.women_without) >= LEAST_WOMEN
+    @cached_property
+    def enough(self) -> Group:
+        """Places of makers with so many women with a cancer, and without, that a mean may hold them."""
+        bases = [self.cancers_known((place,)) for place in range(len(self.makers))]
+        women = [min(base.women_with, base.women_without) for base in bases]
+        return tuple(place for place, count in enumerate(women) if count >= LEAST_WOMEN)
+
+    def named(self, group: Group) -> tuple[str, ...]:
+        """Makers at some places."""
+        return tuple(self.makers[place] for place in group)
 
     def _of(self, group: Group) -> Bools:
-        return np.isin(self.exams.maker, [self.makers[place] for place in group])
+        return np.isin(self.exams.maker, self.named(group))
 
 
 def maker_figures(
@@ -85,7 +103,8 @@ def maker_figures(
 
     A seed counts for a maker where a method has both its runs, that which has seen all makers and
     that which has not seen it. Where no seed has, each side stands on the runs that there are, and
-    there is no difference. Makers with fewer than five women with a cancer, or without, are in no
+    there is no difference. A share selected is the mean over those of the runs that have thresholds.
+    Makers with fewer than five women with a cancer, or without, are in no
     mean.
 
     Args:
@@ -105,24 +124,19 @@ def maker_figures(
         found += _of_method(over_seeds[-1], None, exams)
         for seed in seeds if len(seeds) > 1 else ():
             found += _of_method(_reached(lookup, [seed], exams, draws), seed, exams)
-    best = best_in_domain(found)
-    others = _from_baseline(over_seeds, exams)
+    found += _from_baseline(over_seeds, exams)
+    best = _best_in_domain(over_seeds, exams)
     if best is not None:
-        other = over_seeds[methods.index(best)]
-        others += [_less(one, other, other.inside, FROM_BEST, exams)[0] for one in over_seeds]
-    judged = [maker for place, maker in enumerate(exams.makers) if exams.enough(place)]
-    return MakerFigures(methods, exams.makers, judged, [*found, *others])
+        found += [_less(one, best.inside, FROM_BEST, exams)[0] for one in over_seeds]
+    judged = exams.named(exams.enough)
+    return MakerFigures(methods, exams.makers, judged, best.method if best else None, found)
 
 
-def best_in_domain(figures: Sequence[MakerFigure]) -> str | None:
-    """The method whose runs that have seen all makers have the highest mean AUC."""
-    means = {
-        f.method: f.estimate.value
-        for f in figures
-        if (f.name, f.maker, f.seed) == (f"auc_{IN_DOMAIN}", ALL, None)
-    }
-    there = {method: value for method, value in means.items() if value is not None}
-    return max(there, key=lambda method: there[method], default=None)
+def _best_in_domain(methods: Sequence[Reached], exams: MakerExams) -> Reached | None:
+    """The method whose runs that have seen all makers have the highest mean AUC, of the same makers."""
+    means = [_mean(one.inside, exams.enough)[0, AUC] for one in methods]
+    there = [place for place, mean in enumerate(means) if not np.isnan(mean)]
+    return methods[max(there, key=lambda place: means[place])] if there else None
 
 
 class _Lookup:
@@ -146,19 +160,27 @@ def _reached(runs: _Lookup, seeds: Sequence[int], exams: MakerExams, draws: Draw
     shape = (len(draws.drawn), len(exams.makers), QUANTITIES)
     inside, unseen = np.full(shape, np.nan), np.full(shape, np.nan)
     there: dict[str, set[int]] = {IN_DOMAIN: set(), UNSEEN: set()}
+    paired: list[int] = []
     for place, maker in enumerate(exams.makers):
-        pairs = [(runs.inside(seed), runs.unseen(maker, seed)) for seed in seeds]
-        chosen = [pair for pair in pairs if None not in pair] or pairs
+        every = [(runs.inside(seed), runs.unseen(maker, seed)) for seed in seeds]
+        pairs = [pair for pair in every if None not in pair]
+        paired += [place] if pairs else []
         for side, name, number in ((inside, IN_DOMAIN, 0), (unseen, UNSEEN, 1)):
-            names = [pair[number] for pair in chosen]
+            names = [pair[number] for pair in pairs or every]
             found = [draws.of(run, maker) for run in names if run is not None]
             if found:
-                side[:, place] = np.mean(found, axis=0)
+                side[:, place] = _over_runs(np.array(found))
                 there[name].add(place)
-    enough = {place for place in range(len(exams.makers)) if exams.enough(place)}
-    choices = (there[IN_DOMAIN] & there[UNSEEN], there[UNSEEN], there[IN_DOMAIN])
-    makers = next((choice & enough for choice in choices if choice & enough), set[int]())
-    return Reached(runs.method, inside, unseen, tuple(sorted(makers)))
+    choices = ({*paired}, there[UNSEEN], there[IN_DOMAIN])
+    groups = (choice & {*exams.enough} for choice in choices)
+    makers = next((group for group in groups if group), set[int]())
+    return Reached(runs.method, inside, unseen, tuple(paired), tuple(sorted(makers)))
+
+
+def _over_runs(found: Floats) -> Floats:
+    """Mean over runs ``[run, ...]``, of those that have the figure."""
+    known = ~np.isnan(found)
+    return share(np.where(known, found, 0).sum(axis=0), known.sum(axis=0).astype(np.float64))
 
 
 def _of_method(reached: Reached, seed: int | None, exams: MakerExams) -> Iterator[MakerFigure]:
@@ -166,14 +188,16 @@ def _of_method(reached: Reached, seed: int | None, exams: MakerExams) -> Iterato
     groups: dict[str, Group] = {maker: (place,) for place, maker in enumerate(exams.makers)}
     for maker, group in {ALL: reached.makers, **groups}.items():
         inside, unseen = (_mean(side, group) for side in (reached.inside, reached.unseen))
-        sides = {IN_DOMAIN: inside, UNSEEN: unseen, DIFFERENCE: unseen - inside}
+        both = 0.0 if {*group} <= {*reached.paired} else np.nan
+        sides = {IN_DOMAIN: inside, UNSEEN: unseen, DIFFERENCE: unseen - inside + both}
         base = exams.cancers_known(group)
         for what, quantity in (("auc", AUC), ("sensitivity", SENSITIVITY)):
             for side, values in sides.items():
                 found = _estimate(values[:, quantity], base, f"no {_WANTED[side]}")
                 name = f"{what}_{side}"
                 yield MakerFigure(
-                    *(reached.method, maker, seed, name, found, base.n, base.cases or 0)
+                    *(reached.method, maker, exams.named(group), seed, name),
+                    *(found, base.n, base.cases or 0),
                 )
         yield from _selected(reached, group, maker, seed, exams)
 
@@ -200,7 +224,8 @@ def _selected(
             ):
                 found = _estimate(drawn, base, why)
                 yield MakerFigure(
-                    *(reached.method, maker, seed, f"{name}_{side}", found, base.n, cancers, rate)
+                    *(reached.method, maker, exams.named(group), seed, f"{name}_{side}"),
+                    *(found, base.n, cancers, rate),
                 )
 
 
@@ -208,7 +233,7 @@ def _from_baseline(methods: Sequence[Reached], exams: MakerExams) -> list[MakerF
     """Unseen AUC less that of the first method, on the makers that both have; tested together."""
     found = []
     for one in methods[1:]:
-        figure, drawn = _less(one, methods[0], methods[0].unseen, FROM_BASELINE, exams)
+        figure, drawn = _less(one, methods[0].unseen, FROM_BASELINE, exams)
         found.append(replace(figure, p_value=p_by_resamples(figure.estimate, drawn)))
     p_values = np.array([np.nan if f.p_value is None else f.p_value for f in found])
     return [
@@ -217,15 +242,15 @@ def _from_baseline(methods: Sequence[Reached], exams: MakerExams) -> list[MakerF
     ]
 
 
-def _less(
-    one: Reached, other: Reached, theirs: Floats, name: str, exams: MakerExams
-) -> tuple[MakerFigure, Floats]:
-    """A method's mean unseen AUC less another's mean, and the resamples of that."""
-    common = tuple(place for place in one.makers if place in other.makers)
+def _less(one: Reached, theirs: Floats, name: str, exams: MakerExams) -> tuple[MakerFigure, Floats]:
+    """A method's mean unseen AUC less another's mean on the same makers, and the resamples of that."""
+    common = tuple(place for place in one.makers if not np.isnan(theirs[0, place, AUC]))
     values = (_mean(one.unseen, common) - _mean(theirs, common))[:, AUC]
     base = exams.cancers_known(common)
     found = _estimate(values, base, "no runs on the same makers")
-    figure = MakerFigure(one.method, ALL, None, name, found, base.n, base.cases or 0)
+    figure = MakerFigure(
+        *(one.method, ALL, exams.named(common), None, name, found, base.n, base.cases or 0)
+    )
     return figure, values[1:]
 
 

@@ -68,8 +68,9 @@ def thresholds_section(found: MakerFigures, weighed: bool) -> Section:
         words=(
             "Each run's thresholds are fixed on its own validation exams, which are of the makers "
             "that it has seen, and then select among the test exams of the maker. A ratio of 2 is "
-            "twice the exams that were wanted. In-domain runs show what the sizes of these samples "
-            f"do by themselves. {counted_as}",
+            "twice the exams that were wanted. The intervals take the thresholds as given. In-domain "
+            "runs, whose thresholds are of all makers together, show what chance and the makers' own "
+            f"levels do by themselves. {counted_as}",
         ),
         headlines=(),
         figures=(),

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from mim.evaluate.axes import Axis, picture, text
 from mim.evaluate.bootstrap import Estimate
 from mim.evaluate.figures import ALL
+from mim.evaluate.makers_draws import SPECIFICITY
 from mim.evaluate.makers_figures import IN_DOMAIN, UNSEEN
 from mim.evaluate.makers_goal import FACTOR
 from mim.evaluate.makers_table import MakerFigures
@@ -30,6 +31,18 @@ SIDES = {IN_DOMAIN: "in-domain: all makers seen", UNSEEN: "unseen: this maker le
 
 RATIOS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16)
 """Ratios that an axis of them can name, and end at; those beyond are drawn at its end."""
+
+
+@dataclass(frozen=True)
+class _Words:
+    """How figures are written: digits after the point, of the figure times ``scale``."""
+
+    digits: int
+    scale: float = 1.0
+
+    def cell(self, found: Estimate) -> Cell:
+        """A figure in words."""
+        return Cell(found, self.scale, self.digits)
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,20 @@ def auc_picture(found: MakerFigures) -> Markup:
         "AUC of every method on makers seen and unseen in training, a dot for each maker and their "
         "mean with its interval; the tables beside it give the numbers."
     )
-    return _picture(found, "auc", None, axis, 3, said)
+    return _picture(found, "auc", None, axis, _Words(3), said)
+
+
+def sensitivity_picture(found: MakerFigures) -> Markup:
+    """Sensitivity of every method at one specificity, in-domain against unseen."""
+    values = [v for method in found.methods for v in _ends(found, "sensitivity", method, None)]
+    label = f"sensitivity at {100 * SPECIFICITY:g} % specificity"
+    axis = Axis.around(label, np.array(values), percent=True)
+    said = (
+        f"Sensitivity of every method at {100 * SPECIFICITY:g} % specificity on makers seen and "
+        "unseen in training, a dot for each maker and their mean with its interval; the tables "
+        "beside it give the numbers."
+    )
+    return _picture(found, "sensitivity", None, axis, _Words(1, 100), said)
 
 
 def ratio_picture(found: MakerFigures, rate: float) -> Markup:
@@ -78,7 +104,7 @@ def ratio_picture(found: MakerFigures, rate: float) -> Markup:
         "and unseen in training, with the band within which the goal is reached; the table beside "
         "it gives the numbers."
     )
-    return _picture(found, "selection_ratio", rate, axis, 2, said)
+    return _picture(found, "selection_ratio", rate, axis, _Words(2), said)
 
 
 def _ends(found: MakerFigures, name: str, method: str, rate: float | None) -> list[float]:
@@ -98,20 +124,20 @@ def _picture(
     name: str,
     rate: float | None,
     axis: Axis | RatioAxis,
-    digits: int,
+    words: _Words,
     summary: str,
 ) -> Markup:
     parts: list[Markup] = []
     top = 0.0
-    for side, words in SIDES.items():
+    for side, named in SIDES.items():
         parts.append(_mark(side, MARGIN - 6, top + KEY / 2, 4))
-        parts.append(text(MARGIN + 4, top + KEY / 2 + 4, words, "start", "label"))
+        parts.append(text(MARGIN + 4, top + KEY / 2 + 4, named, "start", "label"))
         top += KEY
     parts.append(text(WIDTH, top + HEAD - 8, axis.label, "end", "label"))
     top += HEAD
     start = top
     for method in found.methods:
-        parts += _method(found, name, method, rate, axis, digits, top)
+        parts += _method(found, name, method, rate, axis, words, top)
         top += NAME + 2 * MARK + GAP
     parts = [*_band(axis, start, top), *parts, *_foot(axis, top)]
     return picture(parts, summary, WIDTH, top + FOOT, "chart forest")
@@ -123,7 +149,7 @@ def _method(
     method: str,
     rate: float | None,
     axis: Axis | RatioAxis,
-    digits: int,
+    words: _Words,
     top: float,
 ) -> Iterator[Markup]:
     """A method's name, and a line for each side below it."""
@@ -135,21 +161,23 @@ def _method(
         for maker in found.makers:
             figure = found.of(f"{name}_{side}", method, maker, rate=rate)
             if figure is not None and figure.estimate.value is not None:
-                value = figure.estimate.value
-                said = f"{maker_name(maker)}, {SIDES[side]}: {value:.{digits}f}"
-                mark = _mark(side, _across(axis, value), middle, 2.5)
+                value = words.cell(figure.estimate).value
+                said = f"{maker_name(maker)}, {SIDES[side]}: {value}"
+                mark = _mark(side, _across(axis, figure.estimate.value), middle, 2.5)
                 yield Markup('<g fill-opacity="0.55"><title>{}</title>{}</g>').format(said, mark)
         figure = found.of(f"{name}_{side}", method, rate=rate)
         if figure is not None:
-            yield _mean(figure.estimate, side, axis, middle, digits)
+            yield _mean(figure.estimate, side, axis, middle, words)
 
 
-def _mean(found: Estimate, side: str, axis: Axis | RatioAxis, middle: float, digits: int) -> Markup:
+def _mean(
+    found: Estimate, side: str, axis: Axis | RatioAxis, middle: float, words: _Words
+) -> Markup:
     """A large mark, a whisker over its interval, and both in words."""
     if found.value is None:
         why = Markup("<g><title>{}</title>{}</g>")
         return why.format(found.reason or "missing", text(WIDTH, middle + 4, "-", "end"))
-    cell = Cell(found, digits=digits)
+    cell = words.cell(found)
     said, whisker = cell.value, Markup("")
     if found.low is not None and found.high is not None:
         said = f"{cell.value} ({cell.interval})"

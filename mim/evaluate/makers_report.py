@@ -1,7 +1,7 @@
 """The report on a sweep over makers left out: a page, and its figures to compute with."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -66,7 +66,9 @@ def write_makers_report(sweep: MakersLeftOut, out: Path, settings: EvaluateSetti
         InputError: no run has left out a maker that the test exams are of, or the exams hold none
             of a kind that the programme has.
     """
-    exams = MakerExams(sweep.sample.exams, _makers(sweep))
+    left_out = [run.left_out for run in sweep.runs]
+    makers = makers_measured(left_out, sweep.sample.exams.maker.tolist())
+    exams = MakerExams(sweep.sample.exams, makers)
     bootstrap, prevalence = settings.bootstrap(), settings.prevalence
     draws = draw_makers(exams.exams, sweep.runs, exams.makers, prevalence, bootstrap)
     found = maker_figures(exams, sweep.runs, draws, sweep.parents)
@@ -104,16 +106,27 @@ def write_makers_report(sweep: MakersLeftOut, out: Path, settings: EvaluateSetti
     return Summary(tuple(shown.headlines), out / "index.html", (), tuple(notices))
 
 
-def _makers(sweep: MakersLeftOut) -> list[str]:
-    """Makers that some run has left out and some test exam is of, in the vocabulary's order."""
-    tested = {*sweep.sample.exams.maker.tolist()}
-    left_out = {run.left_out for run in sweep.runs} - {None}
-    found = [str(maker) for maker in Maker if maker in left_out & tested]
-    if not found:
-        said = ", ".join(sorted(map(str, left_out))) or "none"
+def makers_measured(left_out: Iterable[str | None], tested: Iterable[str]) -> list[str]:
+    """Makers that some run has left out and some test exam is of, in the vocabulary's order.
+
+    Args:
+        left_out: by each run; None: it has seen all.
+        tested: makers of the test exams.
+
+    Raises:
+        InputError: there is none.
+    """
+    unseen, there = {*left_out} - {None}, {*tested}
+    if not unseen:
         raise InputError(
-            f"sweep: the makers left out ({said}) are not those of the test exams "
-            f"({', '.join(sorted(tested))}); nothing can be measured on a maker never seen"
+            "sweep: no run of it has left out a maker; train with data.leave_out_maker, as "
+            "'mim train -m experiment=leave_maker_out' does"
+        )
+    found = [str(maker) for maker in Maker if maker in unseen & there]
+    if not found:
+        raise InputError(
+            f"sweep: the makers left out ({', '.join(sorted(map(str, unseen)))}) are not those of the "
+            f"test exams ({', '.join(sorted(there))}); nothing can be measured on a maker never seen"
         )
     return found
 

@@ -20,6 +20,7 @@ MAKERS = Schema(
     columns=(
         Column("method", TEXT, "how the runs were trained", False),
         Column("maker", TEXT, "whose exams; all: mean over makers; none: a run that saw all"),
+        Column("makers", TEXT, "those that a mean is over"),
         Column("seed", COUNT, "of the training; missing: mean over seeds"),
         Column("name", TEXT, "the figure; docs/metrics.md defines each", False),
         Column("selection_rate", NUMBER, "wanted share of exams selected"),
@@ -63,6 +64,7 @@ class MakerFigure:
     Attributes:
         method: how the runs were trained.
         maker: whose exams it is of; "all": the mean over makers.
+        makers: those that it is a mean over.
         seed: of the training; None: mean over seeds.
         name: such as "auc_unseen".
         estimate: with its interval.
@@ -75,6 +77,7 @@ class MakerFigure:
 
     method: str
     maker: str
+    makers: tuple[str, ...]
     seed: int | None
     name: str
     estimate: Estimate
@@ -91,6 +94,7 @@ class MakerFigure:
         mine = {name: getattr(self, name) for name in ("method", "maker", "seed", "name")}
         tests = {"p_value": self.p_value, "p_adjusted": self.p_adjusted}
         counts = {"exams": self.exams, "cancers": self.cancers, "selection_rate": self.rate}
+        mine["makers"] = ", ".join(self.makers)
         return mine | ends | tests | counts
 
 
@@ -102,12 +106,14 @@ class MakerFigures:
         methods: in the order of the sweep; the first is the baseline.
         makers: those measured.
         judged: those with five women with a cancer, and five without; means are over them.
+        best_in_domain: the method with the highest in-domain AUC over makers judged, if any has one.
         figures: all of them.
     """
 
     methods: Sequence[str]
     makers: Sequence[str]
     judged: Sequence[str]
+    best_in_domain: str | None
     figures: Sequence[MakerFigure]
 
     @cached_property
