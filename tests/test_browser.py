@@ -1,5 +1,6 @@
 """The pages in a real browser: complete, silent, alone, and no wider than the window."""
 
+import csv
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -90,7 +91,23 @@ def audit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out / "audit" / "index.html"
 
 
-@pytest.fixture(params=["index", "report", "audit"])
+@pytest.fixture(scope="module")
+def watch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a watch in which a machine's new software changes pictures and scores."""
+    from made_watch import changed, made, write_bundle_card, write_predictions
+
+    from mim.monitor.monitor import write_monitor
+    from mim.monitor.settings import MonitorSettings
+
+    out, bundle = tmp_path_factory.mktemp("watch"), made()
+    card = write_bundle_card(bundle, out / "bundle")
+    rows = changed(bundle, 1, "Mammomat Inspiration of a long name that will not break VB60C")
+    predictions = write_predictions(rows, out / "predictions")
+    assert write_monitor(card, [predictions], out / "watch", MonitorSettings()) > 1
+    return out / "watch" / "index.html"
+
+
+@pytest.fixture(params=["index", "report", "audit", "watch"])
 def path(request: pytest.FixtureRequest) -> Path:
     if request.param != "index":
         found: Path = request.getfixturevalue(request.param)
@@ -168,4 +185,32 @@ def test_an_audits_numbers_are_those_of_its_cohort(browser: Any, audit: Path) ->
     assert sum(number(cells[0]) for cells in gaps.values()) == sum(len(e["priors"]) for e in exams)
     said = visit.page.locator(".finding h3").all_inner_texts()
     assert [head.split(maxsplit=1)[0].lower() for head in said] == ["problem", "problem", "warning"]
+    visit.page.close()
+
+
+def test_a_watchs_alarms_and_numbers_are_those_of_its_tables(browser: Any, watch: Path) -> None:
+    visit = Visit(browser, watch, 1280)
+    with (watch.parent / "alarms.csv").open() as file:
+        alarms = [*csv.DictReader(file)]
+    assert visit.page.locator("h1").inner_text() == f"{len(alarms)} alarms"
+    [new] = [row for row in alarms if row["kind"] == "new software"]
+    assert new["what"] in visit.page.locator(".finding li").all_inner_texts()
+    rows = visit.table("machine-3-table")
+    with (watch.parent / "drift.csv").open() as file:
+        looks = [row for row in csv.DictReader(file) if row["machine"] == new["machine"]]
+    assert {*rows} == {look["period"] for look in looks} == {"2024-03", "2024-04", "whole time"}
+    for period, cells in rows.items():
+        of_it = [look for look in looks if look["period"] == period]
+        assert {number(cells[0])} == {int(look["exams"]) for look in of_it}
+        shares = [f"{float(look['middle']):.1%}" for look in of_it if look["selection_rate"]]
+        assert cells[1 : 1 + len(shares)] == shares
+    bold = visit.page.locator("td.alarm").count()
+    assert bold == len(alarms) - 1
+    drawn = visit.page.locator("circle.alarm[r='5']")
+    assert drawn.count() > 0
+    for chart in visit.page.locator("section svg").all():
+        box = chart.bounding_box()
+        assert box is not None
+        assert box["width"] > 200
+        assert box["height"] > 80
     visit.page.close()
