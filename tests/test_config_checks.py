@@ -143,6 +143,11 @@ def test_value_out_of_range_is_refused(
         ),
         (
             "train",
+            {"data.batch_size": 1, "data.augment.amplitude": 0.5},
+            "data.augment.amplitude: expected 0 in batches of one exam, got 0.5",
+        ),
+        (
+            "train",
             {"model.fusion.width": 255},
             "model.fusion.width: expected a multiple of heads 4, got 255",
         ),

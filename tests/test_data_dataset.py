@@ -408,6 +408,15 @@ def test_nothing_is_read_where_nothing_is_learnt(cohort, cache, monkeypatch):
         assert exams.greys == fixed_standard(kind)
 
 
+def test_jitter_needs_a_second_maker(cohort, cache, monkeypatch):
+    exams = ExamData(cohort, cache, harmonised(), learnt(Task.CANCER), 1)
+    rows = exams.training.rows
+    of_one = rows[exams.everyone.makers[rows] == list(Maker).index(Maker.GE)]
+    monkeypatch.setattr(Cache, "read", lambda *_: pytest.fail("read"))
+    with pytest.raises(InputError, match=r"maker_jitter=0\.3: .* all \d+ images .* of ge; set"):
+        greys_module.learn_greys(harmonised(jitter=0.3), exams.everyone, of_one, exams.cache)
+
+
 def test_a_standard_reads_no_more_images_than_it_needs(cohort, cache, monkeypatch):
     monkeypatch.setattr(greys_module, "MOST_IMAGES", 20)
     one, other = (

@@ -6,7 +6,7 @@ from datetime import date
 
 from mim.cohort.settings import OutcomeSettings, SplitSettings
 from mim.config.commands import EvaluateCommand, RenormaliseCommand
-from mim.data.settings import DataSettings
+from mim.data.settings import AugmentSettings, DataSettings
 from mim.evaluate.settings import PrevalenceSettings, ScoredPart
 from mim.model.settings import (
     CancerSettings,
@@ -29,6 +29,8 @@ def relations(settings: object) -> Iterator[tuple[str, str]]:
             yield from _programme_relations(settings)
         case DataSettings(batch_size=size, cases_per_batch=cases) if cases > size:
             yield "cases_per_batch", f"expected at most batch_size {size}, got {cases}"
+        case DataSettings(batch_size=1, augment=AugmentSettings(amplitude=share)) if share:
+            yield "augment.amplitude", f"expected 0 in batches of one exam, got {share:g}"
         case DataSettings(leave_out_maker=str(maker)) if maker not in [*Maker]:
             yield "leave_out_maker", f"expected one of {', '.join(Maker)}, got {maker}"
         case FusionSettings() | EncoderSettings() | DomainSettings() | TaskSettings():

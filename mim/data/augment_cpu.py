@@ -32,7 +32,8 @@ Image = NDArray[np.uint16]
 def change_image(image: Image, changes: Changes[NDArray[Any]], out: Image) -> None:
     """Write the changed image into ``out``; both uint16 [height, width], apart in memory.
 
-    Background, 0, stays 0. ``changes`` are those of this image alone.
+    Background, 0, stays 0, and what is breast does not become 0 but by the cut-out. ``changes`` are
+    those of this image alone.
     """
     across = _columns(image, changes)
     breast = out[:, :across]
@@ -45,6 +46,7 @@ def change_image(image: Image, changes: Changes[NDArray[Any]], out: Image) -> No
     if changes.resolution < 1 or _needs_floats(changes):
         inside = np.asarray(cv2.threshold(breast, 0, WHITE, cv2.THRESH_BINARY)[1], np.uint16)
         _soften(out, across, inside, changes)
+        cv2.max(breast, np.ones(1), dst=breast)
         cv2.bitwise_and(breast, inside, dst=breast)
     if (changes.curve != LINE).any():
         cv2.LUT(breast, _table(changes.curve), dst=breast)
@@ -84,6 +86,7 @@ def _soften(out: Image, across: int, inside: Image, changes: Changes[NDArray[Any
     if fewer != [width, height]:
         coarse = cv2.resize(out, fewer, interpolation=cv2.INTER_LINEAR)
         cv2.resize(coarse, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
+        out[:, across:] = 0
     if not _needs_floats(changes):
         return
     breast = out[:, :across]
@@ -123,7 +126,8 @@ def _tissue_mean(fine: Floats, inside: Image, radius: float) -> Floats:
     weight = (inside > 0).astype(np.float32)
     both: NDArray[Any] = cv2.merge([fine * weight, weight])
     if step > 1:
-        below, right = -height % step, -width % step
+        # Going back, the breast's last columns ask for the step beyond them.
+        below, right = -height % step, -width % step + step
         both = cv2.copyMakeBorder(both, 0, below, 0, right, cv2.BORDER_CONSTANT)
         both = cv2.resize(both, None, fx=1 / step, fy=1 / step, interpolation=cv2.INTER_AREA)
     weights = _normal(sigma)
@@ -141,10 +145,12 @@ def _noise(length: int) -> Floats:
 
 
 def _table(curve: Floats) -> Image:
-    """The curve's grey level for each of 65536."""
+    """The curve's grey level for each of 65536; 0 for 0 alone."""
     between = np.arange(STEP, dtype=np.float32) / STEP
     levels = (curve[:-1, None] + np.diff(curve)[:, None] * between).ravel() * LEVELS
-    return np.asarray(np.rint(levels).clip(0, WHITE), np.uint16)
+    table = np.asarray(np.rint(levels).clip(1, WHITE), np.uint16)
+    table[0] = 0
+    return table
 
 
 def augmented_versions(

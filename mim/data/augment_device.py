@@ -44,7 +44,7 @@ def _changed(images: Tensor, changes: Changes[Tensor], reach: int) -> Tensor:
     for image, strength, seed in zip(soft, strengths, seeds, strict=True):
         image.add_(torch.empty_like(image).normal_(0, strength, generator=random.manual_seed(seed)))
     _sharpen(soft, images > 0, changes)
-    soft = torch.where(images > 0, soft.round().clamp(0, WHITE), 0)
+    soft = torch.where(images > 0, soft.round().clamp(1, WHITE), 0)
     return _blacked_out(_shaded(soft, changes.curve), changes.cutout)
 
 
@@ -120,7 +120,7 @@ def _tissue_mean(image: Tensor, inside: Tensor, radius: float) -> Tensor:
     height, width = image.shape[-2:]
     step, sigma = mask_grid(radius)
     both = torch.stack([image * inside, inside.to(image.dtype)])
-    both = avg_pool2d(pad(both, (0, -width % step, 0, -height % step)), step)
+    both = avg_pool2d(pad(both, (0, -width % step + step, 0, -height % step)), step)
     blur = both.new_full((2,), sigma)
     tissue, weight = _blurred(both, blur, blur_reach(sigma), "constant")
     mean: Tensor = (tissue / weight.clamp(min=LEAST_WEIGHT))[None]
@@ -134,7 +134,7 @@ def _shaded(images: Tensor, curve: Tensor) -> Tensor:
     knot = place.long()
     below, above = curve.gather(1, knot), curve.gather(1, knot + 1)
     grey = (below + (above - below) * (place - knot)) * LEVELS
-    return grey.round().clamp(0, WHITE).view_as(images)
+    return torch.where(images > 0, grey.round().clamp(1, WHITE).view_as(images), 0)
 
 
 def _blacked_out(images: Tensor, cutout: Tensor) -> Tensor:

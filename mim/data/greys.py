@@ -7,6 +7,7 @@ from tqdm import tqdm
 from mim.data.cache import Cache
 from mim.data.exams import Exams
 from mim.data.settings import AugmentSettings, DataSettings
+from mim.errors import InputError
 from mim.image.greys import GreyStandard, Jitter, fixed_standard, learn_standard
 from mim.image.settings import Harmonise
 from mim.vocab import Maker
@@ -33,7 +34,8 @@ def learn_greys(
         cache: their images.
 
     Raises:
-        InputError: an image is damaged, or none shows tissue.
+        InputError: an image is damaged, or none shows tissue; jitter is wanted, and all are of one
+            maker.
     """
     learns = data.harmonise in (Harmonise.landmarks, Harmonise.histogram)
     jitters = data.augment.probability > 0 and data.augment.maker_jitter > 0
@@ -46,6 +48,11 @@ def learn_greys(
     at = rows[exam[chosen]], view[chosen]
     images = everyone.image_table.take(everyone.images[at])
     names, makers = images["image"].to_pylist(), images["maker"].to_pylist()
+    if jitters and len(set(makers)) < 2:
+        raise InputError(
+            f"data.augment.maker_jitter={data.augment.maker_jitter:g}: it needs a second maker, and "
+            f"all {len(makers)} images trained on are of {makers[0]}; set it to 0"
+        )
     bar = tqdm(zip(makers, names, strict=True), "learning grey levels", len(names), unit="image")
     seen = everyone.table.take(np.unique(at[0]))
     learnt = ((maker, cache.read(name)) for maker, name in bar)
