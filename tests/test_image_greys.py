@@ -149,6 +149,30 @@ def test_a_standard_by_hand():
     assert harmonise(ramp, as_it_is) is ramp
 
 
+def test_landmarks_as_numpy_has_them():
+    """Of uneven makers, as docs/recipe.md says: percentiles, their mean, lines between, slope beyond."""
+    percents = [1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99]
+    ends = [("ge", 0.3, 0.9), ("ge", 0.4, 0.7), ("siemens", 0.1, 0.6), ("philips", 0.05, 0.95)]
+    images = [(maker, breast(seed, low, high)) for seed, (maker, low, high) in enumerate(ends)]
+    standard = learn_standard(Harmonise.landmarks, images, women=4, exams=4)
+
+    def landmarks(image):
+        return np.percentile(image[image > 0], percents, method="inverted_cdf").astype(float)
+
+    levels = np.mean([landmarks(image) for _, image in images], axis=0)
+    np.testing.assert_allclose(standard.levels, levels, atol=0.5)
+    of_ge = np.mean([landmarks(image) for _, image in images[:2]], axis=0)
+    np.testing.assert_allclose(standard.makers["ge"], of_ge, atol=0.5)
+    image = breast(9, 0.02, 0.8)
+    tissue = image[image > 0].astype(float)
+    own = landmarks(image)
+    slope = (levels[-1] - levels[0]) / (own[-1] - own[0])
+    beyond = np.minimum(tissue - own[0], 0) + np.maximum(tissue - own[-1], 0)
+    wanted = (np.interp(tissue, own, levels) + slope * beyond).clip(16, 65520)
+    assert (beyond != 0).mean() > 0.01
+    assert np.abs(harmonise(image, standard)[image > 0] - wanted).max() <= 1
+
+
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.1, 0.37, 0.5, 0.9, 0.9999, 1.0])
 def test_quantiles_are_those_of_numpy(share):
     image = breast(3)
