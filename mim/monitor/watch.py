@@ -11,8 +11,8 @@ from mim.evaluate.proportions import exact
 from mim.monitor.chances import (
     LARGE,
     expected_share,
-    index_chance,
     selection_chance,
+    spread_chance,
     stability_index,
 )
 from mim.monitor.exams import Watched
@@ -203,7 +203,7 @@ def _spreads(
             expected=(spread.quantiles[0], spread.quantiles[1], spread.quantiles[2]),
             index=index,
             judged=judged,
-            chance=index_chance(index, len(values), spread),
+            chance=spread_chance(values, spread),
         )
 
 
