@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -133,6 +134,29 @@ def test_nothing_after_the_index_tells(
 ) -> None:
     folder = request.getfixturevalue(artefact)
     assert traces(folder, identifiers(programme)) == set()
+
+
+def test_the_watch_over_named_studies_tells_nothing(
+    programme: Path, bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Predictions name studies; the page, its tables and what is printed do not."""
+    from made_watch import made, write_bundle_card
+
+    from mim.cli.main import main
+
+    folder, out = tmp_path / "predictions", tmp_path / "out"
+    assert (
+        main(["predict", f"bundle={bundle}", f"source={programme / 'dicom'}", f"out={folder}"]) < 2
+    )
+    assert traces(folder, identifiers(programme)), "the scanner sees studies where they may be"
+    checksum = json.loads((bundle / "bundle.json").read_text())["checksum"]
+    card = write_bundle_card(made(), tmp_path / "card", checksum=checksum)
+    capfd.readouterr()
+    words = [f"bundle={card}", f"predictions=[{folder}]", f"out={out}/page", "period=quarter"]
+    assert main(["monitor", *words, "least_exams=10"]) == 1
+    (out / "said").write_text("".join(capfd.readouterr()))
+    assert {path.name for path in (out / "page").iterdir()} >= {"index.html", "drift.csv"}
+    assert traces(out, identifiers(programme)) == set()
 
 
 @pytest.mark.slow
