@@ -4,7 +4,8 @@
 
 A breast of 2048 x 1024, uint16. Four usual operations of albumentations (affine, blur, noise,
 brightness and contrast), the conversion to float32 included, take turns with all of ours that is on
-by default, and each of ours with its counterpart; sharpness and amplitudes by themselves. CPU time, median of the rounds; ratios round by round.
+by default, and each of ours with its counterpart; sharpness, amplitudes and harmonisation, by
+quantiles of this breast, by themselves. CPU time, median of the rounds; ratios round by round.
 """
 
 import os
@@ -24,6 +25,9 @@ from mim.data.augment import LINE, STILL, Changes, draw_changes
 from mim.data.augment_cpu import change_image
 from mim.data.augment_device import change_batch
 from mim.data.settings import AugmentSettings
+from mim.image.greys import harmonise, learn_standard
+from mim.image.settings import Harmonise
+from mim.vocab import Maker
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
@@ -91,9 +95,10 @@ def ours(rounds: int) -> dict[str, Callable[[NDArray[np.uint16]], Any]]:
     def run(switched_off: tuple[str, ...]) -> Callable[[NDArray[np.uint16]], Any]:
         fixed = {name: NOTHING[name] for name in switched_off}
         if len(fixed) == len(NOTHING) - 1:
-            # The policy gives each image one of the first two, and by default not the third.
+            # The policy leaves these out of half of the images or more.
             alone = {"blur": np.float32(0.5), "resolution": np.float32(0.85)}
-            alone |= {"sharpness": np.float32(0.5)}
+            alone |= {"noise": np.float32(0.005), "sharpness": np.float32(0.5)}
+            alone["cutout"] = np.array([0.5, 0.2, 0.075, 0.15], np.float32)
             fixed |= {name: alone[name] for name in alone if name not in fixed}
         left = iter(changes_of(rounds + 1, **fixed))
         return lambda image: change_image(image, next(left), out)
@@ -109,9 +114,11 @@ def ours(rounds: int) -> dict[str, Callable[[NDArray[np.uint16]], Any]]:
         of_first = AmplitudeMix(torch.tensor([[1], [0]]), torch.tensor([[0.5], [0.0]]))
         mix_amplitudes(both, torch.ones(2, 1, 1, dtype=torch.bool), of_first)
 
+    greys = learn_standard(Harmonise.histogram, [(Maker.GE, breast() // 2)], women=1, exams=1)
     return {name: run(off) for name, off in steps.items()} | {
         "change_batch": batch,
         "mix_amplitudes": mix,
+        "harmonise": lambda image: harmonise(image, greys),
     }
 
 
