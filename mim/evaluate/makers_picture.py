@@ -68,7 +68,8 @@ class RatioAxis:
     @property
     def ticks(self) -> list[tuple[float, str]]:
         """Places and ratios in words."""
-        return [(self.place(r), f"{r:g}") for r in RATIOS if self.low <= r <= self.high]
+        inside = [ratio for ratio in RATIOS if self.low <= ratio <= self.high]
+        return [(self.place(r), f"{r:g}" if r >= 1 else f"1/{1 / r:g}") for r in inside]
 
 
 def auc_picture(found: MakerFigures) -> Markup:

@@ -88,10 +88,10 @@ def _looked_often(found: MakerFigures) -> list[str]:
         return []
     apart = sum(f.p_adjusted is not None and f.p_adjusted <= 0.05 for f in tested)
     return [
-        f"{len(found.methods)} methods were looked at. The unseen AUCs of {len(tested)} less that of "
-        f"the first, {found.methods[0]}, have p-values that are corrected together (Holm): {apart} "
-        "are at most 0.05. Intervals and verdicts are not corrected, and the best of many methods "
-        "looks better than it is: choose one by these exams, and measure it on others."
+        f"{len(found.methods)} methods were looked at. Each one's unseen AUC less that of the first, "
+        f"{found.methods[0]}, has a p-value; these are corrected together (Holm): {apart} of "
+        f"{len(tested)} are at most 0.05. Intervals and verdicts are not corrected, and the best of "
+        "many methods looks better than it is: choose one by these exams, and measure it on others."
     ]
 
 
@@ -159,7 +159,7 @@ def _goal_words(judged: Sequence[Verdict]) -> str:
     """Which methods reach the goal, which miss it, and of which the intervals leave it open."""
     outcomes = dict.fromkeys(judged.outcome for judged in Judged)
     by = {word: [v.method for v in judged if v.goal.outcome == word] for word in outcomes}
-    by[Judged.REACHED.outcome] = by[Judged.REACHED.outcome] or ["by no method"]
+    by[Judged.REACHED.outcome] = by[Judged.REACHED.outcome] or ["none"]
     said = (f"{word.capitalize()}: {', '.join(names)}." for word, names in by.items() if names)
     return f"Is the goal reached? {' '.join(said)} It is {GOAL}."
 
