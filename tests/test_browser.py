@@ -107,7 +107,27 @@ def watch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out / "watch" / "index.html"
 
 
-@pytest.fixture(params=["index", "report", "audit", "watch"])
+@pytest.fixture(scope="module")
+def makers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a sweep over makers left out, of which a run failed."""
+    from made_sweep import MadeSweep
+
+    from mim.cli.makers_report import report_on_sweep
+    from mim.evaluate.settings import EvaluateSettings
+    from mim.schemas.sweep import JobState, State
+
+    made = MadeSweep(tmp_path_factory.mktemp("makers") / "sweep")
+    made.whole(
+        ("plain", "A method of a long name that will not break, nor fit a window of a phone")
+    )
+    JobState(State.FAILED, "killed by SIGKILL; too little memory?").write(
+        made.folder / "plain-ge-1"
+    )
+    out = made.folder.parent / "report"
+    return report_on_sweep(made.folder, made.outcomes, out, EvaluateSettings(resamples=60)).page
+
+
+@pytest.fixture(params=["index", "report", "audit", "watch", "makers"])
 def path(request: pytest.FixtureRequest) -> Path:
     if request.param != "index":
         found: Path = request.getfixturevalue(request.param)

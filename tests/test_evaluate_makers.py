@@ -46,7 +46,7 @@ class Made(NamedTuple):
 
     def value(self, name: str, method: str = "plain", maker: str = ALL, **which: float) -> float:
         """A figure, NaN where there is none."""
-        figure = self.found.of(name, method, maker, **which)  # type: ignore[arg-type]
+        figure = self.found.of(name, method, maker, **which)
         assert figure is not None
         return np.nan if figure.estimate.value is None else figure.estimate.value
 
@@ -125,7 +125,7 @@ def test_intervals_are_those_of_rows_written_out() -> None:
     exams, runs = rough(280)
     made = measured(exams, runs, bootstrap=BootstrapSettings(resamples=12, seed=5))
     assert made.found.judged == MAKERS
-    [*blocks] = over_blocks(lambda t: t, int(exams.woman.max()), resamples=12, seed=5)  # type: ignore[arg-type, return-value]
+    [*blocks] = over_blocks(lambda t: t, int(exams.woman.max()), resamples=12, seed=5)
     drawn = []
     for times in np.concatenate(blocks):
         every = np.repeat(np.arange(len(exams.woman)), times[exams.woman - 1])
@@ -154,7 +154,7 @@ def test_intervals_are_those_of_rows_written_out() -> None:
         ((FROM_BEST, "plain"), (unseen - best)[:, :, 0].mean(axis=1)),
     ]
     for key, values in expected:
-        figure = made.found.of(*key)  # type: ignore[arg-type]
+        figure = made.found.of(*key)
         assert figure is not None
         ends = [figure.estimate.low, figure.estimate.high]
         assert ends == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=1e-12), key
@@ -330,7 +330,7 @@ def report(out: Path, **changed: object) -> MakerFigures:
     sample = Sample(None, exams, pl.DataFrame(), ())
     whole = MakersLeftOut("A <sweep>", NOTE, sample, runs, {}, missing, probes, None, ["Mind it."])
     summary = write_makers_report(
-        replace(whole, **changed),  # type: ignore[arg-type]
+        replace(whole, **changed),
         out,
         EvaluateSettings(resamples=30),
     )
