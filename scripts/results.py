@@ -9,13 +9,12 @@ so a run that was stopped goes on. On two cores it takes one to two hours.
 import os
 import platform
 import sys
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import polars as pl
 import results_figures as figures
-from commands import mim
+from commands import once
 
 from mim.schemas.table import write_json, write_whole
 
@@ -165,18 +164,6 @@ def one_view(cohort: Path, copy: Path, view: str) -> Path:
         images.write_parquet(copy / "images.parquet")
         write_whole(copy / "cohort.json", (cohort / "cohort.json").read_bytes())
     return copy
-
-
-def once(mark: Path, words: list[str]) -> float:
-    """Run a command of mim unless it is done; the seconds it took, now or then."""
-    if mark.exists():
-        return float(mark.read_text() or 0)
-    print("mim", *words[:1], f"-> {mark.stem}", flush=True)
-    begun = time.perf_counter()
-    mim(*words)
-    taken = time.perf_counter() - begun
-    write_whole(mark, f"{taken:.1f}".encode())
-    return taken
 
 
 if __name__ == "__main__":
