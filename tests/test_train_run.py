@@ -439,6 +439,9 @@ def test_a_killed_run_goes_on_to_the_same_weights(every, cohort, cache, tmp_path
         "train.patience=3",
         f"train.checkpoint_steps={every}",
     ]
+    if every:
+        keys += ["data.harmonise=landmarks", "data.augment.maker_jitter=1"]
+        keys += ["data.augment.tone=1", "data.augment.sharpness=1"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     subprocess.run(command(cohort, cache, whole, *keys), check=True, capture_output=True)
     words, stops = command(cohort, cache, killed, *keys), []
