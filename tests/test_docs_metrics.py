@@ -10,11 +10,16 @@ import numpy as np
 import pytest
 from made_programme import programme
 from made_report import report, score_table, scored, tables
+from made_sweep import MAKERS, loses, made_sample
 from test_evaluate_localisation import planted
 
 from mim.evaluate.comparison_section import comparison_section
 from mim.evaluate.figures import FIGURES, Figure
 from mim.evaluate.localisation import localisation_figures
+from mim.evaluate.makers_draws import draw_makers
+from mim.evaluate.makers_figures import MakerExams, maker_figures
+from mim.evaluate.makers_table import MAKERS as TABLE
+from mim.evaluate.makers_table import MISSING_RUN
 from mim.evaluate.measured import by_score, measure
 from mim.evaluate.reader_section import reader_section
 from mim.evaluate.rule_out_section import rule_out_section
@@ -107,6 +112,15 @@ def test_every_rule_of_selection_is_explained_and_no_other(figures: list[Figure]
 def test_every_column_is_explained_and_no_other() -> None:
     [columns] = [found["column"] for found in parts().values() if "column" in found]
     assert named(columns) == {column.name for column in FIGURES.columns}
+
+
+def test_every_figure_and_column_of_a_sweep_is_defined_and_no_other() -> None:
+    exams, runs = made_sample(60, loses(1.0), ("plain", "better"))
+    draws = draw_makers(exams, runs, MAKERS, QUICK.prevalence, QUICK.bootstrap())
+    found = maker_figures(MakerExams(exams, MAKERS), runs, draws, {}).figures
+    tables = parts()["Makers left out"]
+    assert named(tables["figure of a sweep"]) == {one.name for one in found} | {MISSING_RUN}
+    assert named(tables["column of makers.csv"]) == {column.name for column in TABLE.columns}
 
 
 def test_names_are_read_from_the_first_cells_of_a_table() -> None:

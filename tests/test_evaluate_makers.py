@@ -121,6 +121,38 @@ def test_a_run_s_figures_are_scikit_learn_s_and_those_counted(
     assert len(draws.places) == 2 * 2 * (4 + 4)
 
 
+@pytest.mark.parametrize(
+    ("others", "cancers", "found"),
+    [
+        # 3.5 % of 200 are 7: the 193 and all above are 7, the 192 and all above 8.
+        (200, [193.0, 192.5, 192.0], 2 / 3),
+        # Of 199 they are 6.965, so 6 at most.
+        (199, [193.0, 192.5, 191.5], 2 / 3),
+        (199, [192.0, 250.0], 1 / 2),
+        (28, [27.0, 27.5], 1 / 2),
+    ],
+)
+def test_sensitivity_is_that_which_a_hand_counts(
+    others: int, cancers: list[float], found: float
+) -> None:
+    score = np.array([*np.arange(others, dtype=np.float64), *cancers])
+    rows = pl.DataFrame(
+        {
+            "woman": [f"{place:04}" for place in range(len(score))],
+            "cancer": [False] * others + [True] * len(cancers),
+            "outcome": ["negative"] * others + ["screen-detected cancer"] * len(cancers),
+            "maker": "ge",
+        }
+    )
+    run = MakerRun("run", "plain", "ge", 1, (others - 0.5, others - 2.5, others - 2.5, 0.0))
+    exams = Scored("exams", rows, {"run": score}, 0)
+    draws = draw_makers(exams, [run], ["ge"], NO_PREVALENCE, BootstrapSettings(1, 1))
+    _, sensitive, *selected = draws.of("run", "ge")[0]
+    assert sensitive == pytest.approx(found)
+    higher = [(score >= cut).mean() for cut in run.thresholds or ()]
+    assert selected == pytest.approx(higher)
+
+
 def test_intervals_are_those_of_rows_written_out() -> None:
     exams, runs = rough(280)
     made = measured(exams, runs, bootstrap=BootstrapSettings(resamples=12, seed=5))

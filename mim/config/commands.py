@@ -159,7 +159,7 @@ class EvaluateCommand(EvaluateSettings):
     scores: list[str] = field(default_factory=list)
     """Score tables, CSV or Parquet, with exam, score and perhaps breast and model."""
     sweep: str | None = None
-    """Folder that `mim train -m` wrote, with runs from which makers were left out: one table of them all."""
+    """Folder that `mim train -m` wrote, with runs from which makers were left out: one page on them all, in place of `run` and `scores`."""
     outcomes: str | None = None
     """Folder that `mim cohort` wrote, or a table of outcomes; missing: the run's cohort, or the first score table."""
     readings: str | None = None
