@@ -107,7 +107,11 @@ def _view(found: Found, place: int, maker: str, machine: str) -> MachineView:
             _picture(found.periods, series[column], _title(column))
             for column in columns[len(found.rates) :]
         ],
-        index=_index_picture(found.periods, {c: series[c] for c in columns[len(found.rates) :]}),
+        # There are six colours, and a few pixel spacings are better seen themselves.
+        index=_index_picture(
+            found.periods,
+            {c: series[c] for c in columns[len(found.rates) :] if c[0] != "spacing_mm"},
+        ),
         heads=[_title(column) for column in columns],
         rows=_rows(by_period, columns, [*found.periods, WHOLE_TIME]),
     )
@@ -150,6 +154,8 @@ def _picture(periods: Sequence[str], series: Series, title: str) -> Markup:
     )
     alarm = np.array([look is not None and look.alarm for look in series])
     ends = np.concatenate([low, high, band or ()]) if looks else np.zeros(1)
+    if np.nanmin(ends) == np.nanmax(ends):
+        ends = np.nanmin(ends) * np.array([0.8, 1.2])
     up = Axis.around(title, np.append(ends, 0.0) if share else ends, percent=share)
     summary = f"{title} by period, beside the reference; the table holds the numbers."
     course = Course(title, middle, alarm, low, high)
