@@ -159,6 +159,15 @@ def test_absent_breasts_do_not_enter(method):
     assert torch.equal(domain(other, seen, makers, kinds, 0.5).loss, loss)
 
 
+@pytest.mark.parametrize("method", [Domain.adversary, Domain.mmd, Domain.coral])
+def test_a_batch_without_any_breast_has_no_loss(method):
+    """Such as one whose exams have images of priors only."""
+    features, seen, makers, kinds = batch()
+    domain = MakerDomain(DomainSettings(method, begin=0), 6)
+    said = domain(features, torch.zeros_like(seen), makers, kinds, 0.5)
+    assert float(said.loss) == 0
+
+
 def test_the_adversary_counts_makers_alike_and_its_gradient_is_reversed():
     features, seen, makers, kinds = batch()
     torch.manual_seed(0)

@@ -145,9 +145,9 @@ def mmd(features: Tensor, makers: Tensor) -> Tensor:
     """Squared maximum mean discrepancy, mean over each two makers of the batch.
 
     The unbiased estimate (Gretton 2012, JMLR 13:723, lemma 6), 0 on average where makers do not
-    differ; the biased one would draw breasts of a small batch together for being few. The kernel is
-    the mean of Gaussians, ``BANDWIDTHS`` wide. Makers with fewer than 2 breasts are left out; 0
-    where fewer than 2 makers remain.
+    differ and so at times below 0; the biased one would draw breasts of a small batch together for
+    being few. The kernel is the mean of Gaussians, ``BANDWIDTHS`` wide. Makers with fewer than 2
+    breasts are left out; 0 where fewer than 2 makers remain.
 
     Args:
         features: [breast, feature].
@@ -206,8 +206,8 @@ def _mean_of_pairs(values: Tensor) -> Tensor:
 
 
 def _mean_of_makers(values: Tensor, makers: Tensor) -> Tensor:
-    """Mean over the makers of the mean over their breasts [breast]."""
+    """Mean over the makers of the mean over their breasts [breast]; 0 of none."""
     member = functional.one_hot(makers, len(Maker)).to(values.dtype)
     count = member.sum(dim=0)
     means = (values @ member) / count.clamp(min=1.0)
-    return means.sum() / (count > 0).sum()
+    return means.sum() / (count > 0).sum().clamp(min=1)
