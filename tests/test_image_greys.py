@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pydicom import dcmread
 from scipy.ndimage import gaussian_filter
 from skimage.exposure import match_histograms
 
@@ -25,7 +26,9 @@ from mim.image.greys import (
     learn_standard,
     tissue_quantiles,
 )
-from mim.image.settings import Harmonise
+from mim.image.recipe import prepare
+from mim.image.settings import Harmonise, RecipeSettings
+from mim.vocab import Laterality, View
 
 LEARNING = (Harmonise.landmarks, Harmonise.histogram)
 CHANGING = (*LEARNING, Harmonise.tissue)
@@ -228,6 +231,28 @@ def test_a_standard_is_kept_and_its_change_is_noticed(kind, tmp_path):
     said["makers"]["ge"][0] += 1
     with pytest.raises(InputError, match=r"run\.json: greys were changed"):
         GreyStandard.from_json(said, tmp_path / "run.json")
+
+
+def test_a_file_that_names_no_maker_is_harmonised_alike(programme, tmp_path):
+    """One file of each manufacturer, with its names and without."""
+    files = {dcmread(path).Manufacturer: path for path in sorted(programme.rglob("*.dcm"))}
+    assert len(files) > 3
+    for path in files.values():
+        dataset = dcmread(path)
+        for name in ("Manufacturer", "ManufacturerModelName", "SoftwareVersions"):
+            if name in dataset:
+                delattr(dataset, name)
+        dataset.save_as(tmp_path / "nameless.dcm")
+        recipe = RecipeSettings(height=64, width=32)
+        named, nameless = (
+            harmonise(
+                prepare(at, Laterality.RIGHT, View.CC, recipe).pixels,
+                STANDARDS[Harmonise.landmarks],
+            )
+            for at in (path, tmp_path / "nameless.dcm")
+        )
+        np.testing.assert_array_equal(named, nameless)
+        assert named.any()
 
 
 def test_makers_of_a_made_up_programme_come_closer(cohort, cache):
