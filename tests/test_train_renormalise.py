@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from made_tasks import all_tasks
 
 from mim.cli.main import main
 from mim.data.cache import Cache
+from mim.data.exams import Exams
 from mim.data.settings import AugmentSettings, DataSettings
 from mim.errors import InputError
 from mim.evaluate.settings import PrevalenceSettings
@@ -21,8 +23,14 @@ from mim.model.settings import EncoderSettings, FusionSettings, ModelSettings
 from mim.schemas.scores import OF_TASK
 from mim.schemas.table import read_table
 from mim.train.card import RunCard
+from mim.train.reference import (
+    reference_images,
+    reference_scale,
+    reference_scores,
+    reference_thresholds,
+)
 from mim.train.renormalise import Elsewhere, renormalise
-from mim.train.run import fit, load_task, score, validation_scores, validation_thresholds
+from mim.train.run import fit, load_task, score
 from mim.train.settings import Accelerator, RenormaliseSettings, TrainSettings, WandbMode
 from mim.vocab import Maker, Split, Task
 
@@ -98,6 +106,10 @@ def test_the_card_says_what_was_done(trained, fitted, cohort):
     assert card.renormalised is not None
     weights = card.renormalised.pop("weights")
     assert len(weights) == 16
+    places = [card.renormalised.pop(name) for name in ("cohort", "cache")]
+    assert places == [before.cohort, before.cache]
+    assert not {*places} & {*card.public()["renormalised"].values()}, "places stay here"
+    scored = exams.filter(pl.col("split") != "train")
     assert card.renormalised == {
         "maker": "ge",
         "exams": len(exams),
@@ -106,24 +118,45 @@ def test_the_card_says_what_was_done(trained, fitted, cohort):
         "share": 1.0,
         "run": "before",
         "elsewhere": None,
+        "scored": len(scored),
     }
     assert card.note.startswith(before.note)
     assert f"fitted to {len(exams)} unlabelled exams of ge" in card.note
-    assert "Thresholds and scale are those of before" in card.note
+    assert f"Thresholds and scale are those of {len(scored)} of these" in card.note
     assert before.renormalised is None
 
 
-def test_it_is_a_run_whose_thresholds_stay(trained, fitted):
+def test_it_is_a_run(trained, fitted):
     for name in ("attrition.parquet", "inputs.png", "samples.png", "saliency.png"):
         assert (fitted / name).stat().st_size > 0
     own = score(fitted, Split.VALIDATION)[Task.CANCER]
     assert score(fitted, Split.TEST)[Task.CANCER].is_file()
-    now = read_table(own, OF_TASK[Task.CANCER])["score"].to_pylist()
-    before = validation_scores(trained)
-    assert validation_scores(fitted).equals(before)
-    assert now != before["score"].to_pylist()
-    rare = PrevalenceSettings(6, 2)
-    assert validation_thresholds(fitted, rare) == validation_thresholds(trained, rare)
+    now = read_table(own, OF_TASK[Task.CANCER])
+    assert now["score"] != reference_scores(trained)["score"]
+
+
+def test_its_thresholds_are_those_of_the_makers_exams_it_has_not_learnt_from(fitted):
+    """This run has learnt from GE's training women, so they are of the others of GE."""
+    now = pl.read_parquet(score(fitted, Split.VALIDATION)[Task.CANCER])
+    of_maker = now.filter(pl.col("maker") == "ge").sort("exam", "breast")
+    scores = pl.DataFrame(pl.from_arrow(reference_scores(fitted))).sort("exam", "breast")
+    assert scores.equals(of_maker)
+    exams = of_maker.group_by("exam").agg(pl.col("score").max())["score"].drop_nulls()
+    for threshold in reference_thresholds(fitted):
+        selected = (exams >= threshold.threshold).sum()
+        assert selected <= threshold.selection_rate * len(exams)
+    scale = reference_scale(fitted)
+    assert scale is not None
+    assert scale.reference["makers"] == {"ge": len(exams)}
+    assert RunCard.read(fitted).renormalised["scored"] == of_maker["exam"].n_unique()
+
+
+def test_thresholds_of_a_maker_left_out_are_those_of_all_its_exams(cohort, cache, tmp_path):
+    without = replace(DATA, leave_out_maker=Maker.GE)
+    fit(cohort, cache, tmp_path / "run", without, all_tasks(), MODEL, TRAIN)
+    renormalise(tmp_path / "run", Maker.GE, tmp_path / "out", ALL_NEW, None)
+    scored = {*reference_scores(tmp_path / "out")["exam"].to_pylist()}
+    assert scored == {*exams_of(cohort)["exam"]}
 
 
 def test_labels_change_nothing(trained, fitted, cohort, cache, tmp_path):
@@ -141,7 +174,19 @@ def test_labels_change_nothing(trained, fitted, cohort, cache, tmp_path):
         (unlabelled / f"{name}.parquet").unlink()
     renormalise(trained, Maker.GE, tmp_path / "out", ALL_NEW, Elsewhere(unlabelled, cache))
     assert changed(fitted, tmp_path / "out") == set()
-    assert RunCard.read(tmp_path / "out").renormalised["elsewhere"] == "elsewhere"
+    card = RunCard.read(tmp_path / "out")
+    assert card.renormalised["elsewhere"] == "elsewhere"
+    names = ["exam", "breast", "score"]
+    assert (
+        reference_scores(tmp_path / "out")
+        .select(names)
+        .equals(reference_scores(fitted).select(names))
+    )
+    rare = PrevalenceSettings(6, 2)
+    assert reference_thresholds(tmp_path / "out", rare) == reference_thresholds(fitted)
+    assert reference_scale(tmp_path / "out", rare).intercept is None, "no probability"
+    everyone, _ = reference_images(card)
+    assert everyone.table["exam"].equals(Exams(cohort, Cache(cache)).table["exam"])
 
 
 def test_the_share_and_the_command(trained, fitted, tmp_path, capsys):

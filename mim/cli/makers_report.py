@@ -28,7 +28,8 @@ from mim.schemas.table import read_json, read_table
 from mim.train.checkpoints import BEST
 from mim.train.probe import FILE as PROBE
 from mim.train.probe import probe
-from mim.train.run import score, validation_scores
+from mim.train.reference import reference_exams, reference_scores, where_known
+from mim.train.run import score
 from mim.train.scores import score_path
 from mim.vocab import SELECTION_RATES, Split, Task
 
@@ -118,7 +119,7 @@ def _ask(run: SweepRun, reference: Reference, settings: EvaluateSettings) -> Ans
         thresholds = _thresholds(run, reference, settings)
     except InputError as error:
         why = _why(error, run)
-        notices.append(f"{run.folder.name} has no thresholds: its validation exams, {why}")
+        notices.append(f"{run.folder.name} has no thresholds: its reference exams, {why}")
     return Answer(run, scores, thresholds, _probed(run, settings), tuple(notices))
 
 
@@ -139,11 +140,15 @@ def _scores(table: pa.Table, name: str) -> ModelScores:
 def _thresholds(
     run: SweepRun, reference: Reference, settings: EvaluateSettings
 ) -> tuple[float, ...]:
-    """At the selection rates, of the run's own validation exams, as ``validation_thresholds``."""
-    exams = scored_by(reference, _scores(validation_scores(run.folder), "score"), Split.VALIDATION)
+    """At the selection rates, of the run's own reference exams, as ``reference_thresholds``."""
+    if run.parent is not None:
+        exams = reference_exams(run.folder)
+    else:
+        scores = _scores(reference_scores(run.folder), "score")
+        exams = scored_by(reference, scores, Split.VALIDATION)
     if exams is None:
         raise InputError("there are none with a score")
-    weights = prevalence_weights(exams.outcome, settings.prevalence)
+    weights = prevalence_weights(exams.outcome, where_known(exams, settings.prevalence))
     return tuple(threshold_at(exams.score, weights, rate).threshold for rate in SELECTION_RATES)
 
 

@@ -18,7 +18,8 @@ from mim.train.card import RunCard
 from mim.train.cases import case_pictures
 from mim.train.marks import exams_to_mark, marks_of_run
 from mim.train.metric import LAST_EPOCH
-from mim.train.run import score, validation_scores
+from mim.train.reference import reference_scores
+from mim.train.run import score
 from mim.train.settings import WandbMode
 from mim.vocab import Split
 
@@ -48,8 +49,14 @@ def cohort_of(run: Path) -> Path:
 
 
 def scores_of_run(run: Path, given: pa.Table) -> ModelScores:
-    """What a run says of the exams of a split and of the validation exams, under its folder's name."""
-    rows = pl.DataFrame(pl.from_arrow(pa.concat_tables([given, validation_scores(run)])))
+    """What a run says of the exams of a split and of its reference exams, under its folder's name.
+
+    Reference exams of another cohort than the run was trained on are left out.
+    """
+    card = RunCard.read(run)
+    of_own = (card.renormalised or {}).get("cohort", card.cohort) == card.cohort
+    tables = [given, reference_scores(run)] if of_own else [given]
+    rows = pl.DataFrame(pl.from_arrow(pa.concat_tables(tables)))
     names = ["exam", "breast", "score"]
     return ModelScores(
         run.resolve().name[:LONGEST_NAME], rows.select(names).unique(names, maintain_order=True)

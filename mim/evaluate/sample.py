@@ -135,9 +135,11 @@ def take_sample(reference: Reference, models: Sequence[ModelScores], split: Spli
     )
 
 
-def _of_split(rows: pl.DataFrame, split: Split) -> pl.DataFrame:
-    """Rows of a split; all of them are test exams where no split is known."""
-    if rows["split"].count():
+def _of_split(rows: pl.DataFrame, split: Split | None) -> pl.DataFrame:
+    """Rows of a split, or of all; where no split is known all are test exams."""
+    if split is None:
+        pass
+    elif rows["split"].count():
         rows = rows.filter(split=str(split))
     elif split is not Split.TEST:
         rows = rows.clear()
@@ -184,8 +186,8 @@ def _refuse(models: Sequence[ModelScores], split: Split, exams: int) -> None:
     )
 
 
-def scored_by(reference: Reference, model: ModelScores, split: Split) -> Scored | None:
-    """The exams of a split that a model has scored; None where there are none."""
+def scored_by(reference: Reference, model: ModelScores, split: Split | None) -> Scored | None:
+    """The exams of a split, or of all, that a model has scored; None where there are none."""
     rows = _with_scores(_of_split(reference.breasts, split), model)
     found = exams(rows, [model.model])
     return found if found.score.size else None

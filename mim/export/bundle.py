@@ -30,7 +30,7 @@ from mim.errors import InputError
 from mim.evaluate.settings import PrevalenceSettings
 from mim.export.onnx import OPSET, largest_differences, run_torch, write_onnx
 from mim.export.outputs import CALIBRATION, OUTPUTS, describe_axes, describe_outputs
-from mim.export.reference import validation_reference
+from mim.export.reference import monitor_reference
 from mim.image.greys import GreyStandard
 from mim.image.settings import RecipeSettings
 from mim.model.exam import ExamModel
@@ -38,7 +38,8 @@ from mim.model.settings import TaskSettings
 from mim.schemas.saved_settings import read_settings
 from mim.schemas.table import write_json
 from mim.train.card import RunCard
-from mim.train.run import data_of, load_task, validation_scale, validation_thresholds
+from mim.train.reference import reference_scale, reference_thresholds
+from mim.train.run import data_of, load_task
 from mim.vocab import Split, Task
 
 REAL_EXAMS = 4
@@ -153,11 +154,11 @@ def _readings(
     run: Path, card: RunCard, learnt: bool, prevalence: PrevalenceSettings | None
 ) -> dict[str, Any]:
     """How exam scores are read, and what exams were like; nothing where no scores are learnt."""
-    scale = validation_scale(run, prevalence) if learnt else None
+    scale = reference_scale(run, prevalence) if learnt else None
     if scale is None:
         return {"thresholds": [], "scale": None, "reference": None}
-    thresholds = validation_thresholds(run, prevalence)
-    reference = validation_reference(run, card, scale, prevalence)
+    thresholds = reference_thresholds(run, prevalence)
+    reference = monitor_reference(run, card, scale, prevalence)
     return {
         "thresholds": list(map(asdict, thresholds)),
         "scale": asdict(scale),

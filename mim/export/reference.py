@@ -1,4 +1,4 @@
-"""What a run's validation exams are like, for ``mim monitor``: scores, shares selected, pictures."""
+"""What a run's reference exams are like, for ``mim monitor``: scores, shares selected, pictures."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from mim.data.datamodule import ExamData
-from mim.data.exams import find_rows
+from mim.data.cache import Cache
+from mim.data.exams import Exams, find_rows
 from mim.evaluate.bootstrap import Floats
 from mim.evaluate.prevalence import prevalence_weights
 from mim.evaluate.settings import PrevalenceSettings
@@ -16,13 +16,13 @@ from mim.monitor.reference import ReferenceExams, fit_reference
 from mim.schemas.monitored import MEASURES, SCORE, MonitorReference
 from mim.schemas.score_scale import ScoreScale
 from mim.train.card import RunCard
-from mim.train.run import data_of, validation_exams
+from mim.train.reference import reference_exams, reference_images, where_known
 
 
-def validation_reference(
+def monitor_reference(
     run: Path, card: RunCard, scale: ScoreScale, prevalence: PrevalenceSettings | None
 ) -> MonitorReference | None:
-    """Counts and quantiles of the validation exams; None where they are too few.
+    """Counts and quantiles of the reference exams; None where they are too few.
 
     Args:
         run: the run's folder.
@@ -30,13 +30,13 @@ def validation_reference(
         scale: of the same exams; the thresholds by which they are selected.
         prevalence: what the programme sees, where these exams hold more cancers or fewer.
     """
-    found = validation_exams(run)
+    found = reference_exams(run)
     if found is None:
         return None
-    inputs = _inputs(data_of(run, card), found.rows["exam"].to_list())
+    inputs = _inputs(*reference_images(card), found.rows["exam"].to_list())
     exams = ReferenceExams(
         woman=found.woman,
-        weight=prevalence_weights(found.outcome, prevalence or PrevalenceSettings()),
+        weight=prevalence_weights(found.outcome, where_known(found, prevalence)),
         maker=found.maker,
         machine=found.machines().fill_null("").to_numpy().astype(np.str_),
         measures={SCORE: found.score, **inputs},
@@ -44,16 +44,15 @@ def validation_reference(
     return fit_reference(exams, scale)
 
 
-def _inputs(data: ExamData, names: list[str]) -> dict[str, Floats]:
+def _inputs(everyone: Exams, cache: Cache, names: list[str]) -> dict[str, Floats]:
     """The input measures ``[exam]`` of exams by their pseudonyms; NaN where unknown."""
-    everyone = data.everyone
     places = find_rows(pa.chunked_array([pa.array(names)]), everyone.table["exam"])
     images = everyone.image_table
     spacing = images["spacing_mm"].to_numpy(zero_copy_only=False)
     measured = np.full((len(names), len(MEASURES) - 1), np.nan)
     for row, place in enumerate(tqdm(places.tolist(), desc="reference", unit="exam")):
         of_exam = [image for image in everyone.images[place].tolist() if image >= 0 <= place]
-        pictures = [data.cache.read(images["image"][image].as_py()) for image in of_exam]
+        pictures = [cache.read(images["image"][image].as_py()) for image in of_exam]
         if (seen := mean_looks(pictures)) is not None:
             measured[row, : len(Looks._fields)] = seen
         known = spacing[of_exam][np.isfinite(spacing[of_exam])]

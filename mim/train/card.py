@@ -110,8 +110,10 @@ class RunCard:
             )
 
     def public(self) -> dict[str, Any]:
-        """The card without the places of this machine, for trackers."""
-        return {k: v for k, v in asdict(self).items() if k not in {"cohort", "cache"}}
+        """The card without the places of this machine, for trackers and bundles."""
+        said = _without_places(asdict(self))
+        fitted = said["renormalised"]
+        return said | {"renormalised": None if fitted is None else _without_places(fitted)}
 
 
 def make_card(
@@ -193,6 +195,10 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str
             yield from (f"{below}{name}" for name in _differing(was, now))
         else:
             yield key
+
+
+def _without_places(said: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in said.items() if name not in {"cohort", "cache"}}
 
 
 def write_card(out: Path, card: RunCard) -> None:

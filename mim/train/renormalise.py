@@ -5,8 +5,9 @@ they are taken from exams of another maker (``mim.model.norms.fit_statistics``),
 the model changes. What comes of it is a run, which is evaluated and exported like any other: a
 model for exams of that maker.
 
-Its thresholds and scale stay those of the run it was before. Few validation exams, or none, are of
-the new maker, and those of the others it no longer fits.
+Its thresholds and scale are those of these exams, as the fitted model scores them: a share of exams
+to select needs no outcome. They must be exams of the programme as they come, then. Those of women
+whom the run was trained on are not counted, since it knows them too well.
 """
 
 import os
@@ -32,6 +33,7 @@ from mim.data.loader import ExamLoader
 from mim.data.sampler import CaseSampler
 from mim.data.settings import DataSettings
 from mim.errors import InputError
+from mim.model.exam import ExamScorer
 from mim.model.norms import batch_norms, fit_statistics
 from mim.schemas.cohort import read_about
 from mim.schemas.folders import require_own
@@ -40,15 +42,10 @@ from mim.schemas.scores import OF_TASK
 from mim.schemas.table import read_json, read_table, write_table
 from mim.train.card import RunCard, write_card
 from mim.train.checkpoints import BEST, read_checkpoint
-from mim.train.run import (
-    SCORES_BEFORE,
-    data_of,
-    load_task,
-    score,
-    scoring_device,
-    validation_scores,
-)
+from mim.train.reference import FITTED
+from mim.train.run import data_of, load_task, score, scoring_device
 from mim.train.saliency import write_saliency
+from mim.train.scores import score_batches
 from mim.train.settings import RenormaliseSettings
 from mim.train.start import ENCODER, weights_fingerprint
 from mim.train.task import ExamTask
@@ -78,6 +75,7 @@ class Unlabelled(NamedTuple):
     """The exams to which a run is fitted."""
 
     everyone: Exams
+    cache: Cache
     dataset: ExamDataset
     note: str
     """What must be said of the cohort they are of."""
@@ -115,19 +113,21 @@ def renormalise(
         "run": run.resolve().name,
         "weights": weights_fingerprint(task.model.state_dict()),
         "elsewhere": other and other.cohort.resolve().name,
+        "cohort": str(other.cohort.resolve()) if other else card.cohort,
+        "cache": str(other.cache.resolve()) if other else card.cache,
     }
-    has_cancer = Task.CANCER in task.model.tasks.learnt()
-    before = validation_scores(run) if has_cancer else None
     encoder = task.model.to(scoring_device(card)).encoder
     images = tqdm(_images(exams.dataset, card), desc=f"fit to {maker}", unit="batch")
     fit_statistics(encoder, images, settings.share)
+    scores = _scores(task, card, own, exams)
+    about["scored"] = 0 if scores is None else len(scores["exam"].unique())
     unfinished = out.with_name(f".{out.name}.{os.getpid()}.unfinished")
     try:
         _write(
             unfinished, run, task, replace(card, note=_note(card, about, exams), renormalised=about)
         )
-        if before is not None:
-            write_table(before, unfinished / SCORES_BEFORE)
+        if scores is not None:
+            write_table(scores, unfinished / FITTED)
         _look(unfinished, task, own)
         if out.exists():
             shutil.rmtree(out)
@@ -184,7 +184,7 @@ def _unlabelled(
             + ", ".join(f"{count} of {name}" for name, count in sorted(there.items()))
         )
     dataset = ExamDataset(rows, everyone, cache, times=1, greys=own.greys)
-    return Unlabelled(everyone, dataset, str(read_about(cohort)["note"]))
+    return Unlabelled(everyone, cache, dataset, str(read_about(cohort)["note"]))
 
 
 def _images(dataset: ExamDataset, card: RunCard) -> Iterator[Tensor]:
@@ -195,12 +195,34 @@ def _images(dataset: ExamDataset, card: RunCard) -> Iterator[Tensor]:
         yield batch.images[batch.present].to(scoring_device(card))
 
 
+def _scores(task: ExamTask, card: RunCard, own: ExamData, exams: Unlabelled) -> pa.Table | None:
+    """What the fitted model says of its exams, without women it was trained on; None without cancer."""
+    if Task.CANCER not in task.model.tasks.learnt():
+        return None
+    learnt_from = own.everyone.table["woman"].take(own.training.rows).unique()
+    rows = exams.dataset.rows
+    new = ~pc.is_in(exams.everyone.table["woman"].take(rows), learnt_from).to_numpy()
+    data = read_settings(DataSettings, card.settings["data"])
+    dataset = ExamDataset(
+        rows[new],
+        exams.everyone,
+        exams.cache,
+        own.times,
+        align_priors=data.align_priors,
+        greys=own.greys,
+    )
+    scorer = ExamScorer(task.model)
+    scored = score_batches(scorer, own.loader(dataset), "those fitted to")
+    return scored.tables([Task.CANCER], exams.everyone, exams.cache.recipe, card.learnt)[
+        Task.CANCER
+    ]
+
+
 def _note(card: RunCard, about: dict[str, object], exams: Unlabelled) -> str:
     """What must be said wherever a figure of the new run stands."""
     said = (
         f"Batch normalisation was fitted to {about['exams']} unlabelled exams of {about['maker']}: "
-        f"a model for that maker. Thresholds and scale are those of {about['run']}, the run it was "
-        "before, on its validation exams."
+        f"a model for that maker. Thresholds and scale are those of {about['scored']} of these exams."
     )
     notes = dict.fromkeys(note for note in (card.note, exams.note, said) if note)
     return " ".join(notes)

@@ -14,7 +14,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import polars
 import pyarrow as pa
 import pytorch_lightning as pl
 import torch
@@ -23,20 +22,11 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from mim.data.datamodule import ExamData
 from mim.data.settings import DataSettings
 from mim.errors import InputError
-from mim.evaluate.operating import Threshold, threshold_at
-from mim.evaluate.prevalence import prevalence_weights
-from mim.evaluate.reference import read_reference
-from mim.evaluate.sample import ModelScores, scored_by
-from mim.evaluate.scale import scale_of
-from mim.evaluate.scored import Scored
-from mim.evaluate.settings import PrevalenceSettings
 from mim.image.greys import GreyStandard
 from mim.model.exam import ExamScorer
 from mim.model.settings import EncoderSettings, ModelSettings, Norm, TaskSettings
 from mim.schemas.cohort import ATTRITION
 from mim.schemas.saved_settings import read_settings
-from mim.schemas.score_scale import ScoreScale
-from mim.schemas.scores import SCORES
 from mim.schemas.table import read_table, write_table
 from mim.train.callbacks import end_tracking, loggers, track_picture, track_tables, watchers
 from mim.train.card import RunCard, check_free, make_card, write_card
@@ -52,16 +42,13 @@ from mim.train.scores import score_path, score_tables
 from mim.train.settings import Accelerator, Precision, TrainSettings
 from mim.train.start import start_from
 from mim.train.task import ExamTask
-from mim.vocab import SELECTION_RATES, Split, Task
+from mim.vocab import Split, Task
 
 PRECISION = {
     Precision.float32: "32-true",
     Precision.bfloat16: "bf16-mixed",
     Precision.float16: "16-mixed",
 }
-
-SCORES_BEFORE = Path("scores") / "before-cancer.parquet"
-"""Where a run keeps the scores of its validation exams by the run it was before."""
 
 
 def fit(
@@ -241,47 +228,6 @@ def data_of(run: Path, card: RunCard, data: DataSettings | None = None) -> ExamD
     card.require_recipe(exams.cache.fingerprint)
     card.require_women(run, exams.everyone)
     return exams
-
-
-def validation_thresholds(
-    run: Path, prevalence: PrevalenceSettings | None = None
-) -> list[Threshold]:
-    """Thresholds of the exam's cancer score; none where the cohort has no validation exams."""
-    exams = validation_exams(run)
-    if exams is None:
-        return []
-    weights = prevalence_weights(exams.outcome, prevalence or PrevalenceSettings())
-    return [threshold_at(exams.score, weights, rate) for rate in SELECTION_RATES]
-
-
-def validation_scale(run: Path, prevalence: PrevalenceSettings | None = None) -> ScoreScale | None:
-    """The scale of the exam's cancer score; None where the cohort has no validation exams."""
-    exams = validation_exams(run)
-    return None if exams is None else scale_of(exams, prevalence or PrevalenceSettings())
-
-
-def validation_exams(run: Path) -> Scored | None:
-    """The validation exams with the run's cancer scores and what is known of them; None without any."""
-    scores = validation_scores(run)
-    if not scores["score"].drop_null():
-        return None
-    reference = read_reference(Path(RunCard.read(run).cohort), None)
-    rows = polars.DataFrame(polars.from_arrow(scores)).select("exam", "breast", "score")
-    return scored_by(reference, ModelScores("score", rows), Split.VALIDATION)
-
-
-def validation_scores(run: Path) -> pa.Table:
-    """Cancer scores of the validation exams, as training left them, or scored now.
-
-    Those of a run whose normalisation was fitted afterwards are of the run it was before: its own
-    are of makers that it no longer fits.
-    """
-    if RunCard.read(run).renormalised is not None:
-        return read_table(run / SCORES_BEFORE, SCORES)
-    path = score_path(run, Split.VALIDATION, Task.CANCER)
-    if not path.is_file():
-        path = score(run, Split.VALIDATION)[Task.CANCER]
-    return read_table(path, SCORES)
 
 
 def _begin(out: Path, card: RunCard, exams: ExamData, report: list[str]) -> None:

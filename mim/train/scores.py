@@ -13,7 +13,10 @@ from tqdm import tqdm
 
 from mim.data.datamodule import ExamData
 from mim.data.dataset import ExamBatch
+from mim.data.exams import Exams
+from mim.data.loader import ExamLoader
 from mim.data.sampler import Ranks
+from mim.image.settings import RecipeSettings
 from mim.model.exam import ExamScorer
 from mim.schemas.learnt import Learnt, hide_unlearnt
 from mim.schemas.scores import OF_TASK
@@ -40,15 +43,21 @@ def score_tables(
         split: which exams.
         learnt: which outputs the model has learnt; columns of the others are empty.
     """
+    scores = score_batches(scorer, exams.loader(exams.dataset(split)), str(split))
+    tasks = scorer.model.tasks.learnt()
+    return scores.tables(tasks, exams.everyone, exams.cache.recipe, learnt)
+
+
+def score_batches(scorer: ExamScorer, batches: ExamLoader, what: str) -> "BatchScores":
+    """What the model says of every exam of a loader; ``what`` they are stands at the progress bar."""
     device = next(scorer.parameters()).device
     scores = BatchScores(scorer.names)
-    batches = exams.loader(exams.dataset(split))
     quiet = Ranks.now().rank > 0
     with torch.inference_mode():
-        for batch in tqdm(batches, desc=f"score {split}", unit="batch", disable=quiet):
+        for batch in tqdm(batches, desc=f"score {what}", unit="batch", disable=quiet):
             inputs = (part.to(device) for part in (batch.images, batch.present, batch.months))
             scores.add(batch, scorer.eval()(*inputs))
-    return scores.tables(scorer.model.tasks.learnt(), exams, learnt)
+    return scores
 
 
 class BatchScores:
@@ -73,7 +82,7 @@ class BatchScores:
         self._batches.append({name: _to_numpy(part) for name, part in named.items()})
 
     def tables(
-        self, tasks: Sequence[Task], exams: ExamData, learnt: Learnt
+        self, tasks: Sequence[Task], known: Exams, recipe: RecipeSettings, learnt: Learnt
     ) -> dict[Task, pa.Table]:
         """The tables of all exams added in any process, each exam once, in the cohort's order.
 
@@ -85,7 +94,7 @@ class BatchScores:
         rows = gather({name: np.concatenate([b[name] for b in batches]) for name in batches[0]})
         once = np.unique(rows["exam"], return_index=True)[1]
         rows = hide_unlearnt({name: part[once] for name, part in rows.items()}, learnt)
-        return {task: make_table(task, rows, exams.everyone, exams.cache.recipe) for task in tasks}
+        return {task: make_table(task, rows, known, recipe) for task in tasks}
 
 
 def _to_numpy(part: Tensor) -> NDArray[Any]:

@@ -127,7 +127,9 @@ class ExamTask(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Metrics of the validation exams of all processes, each exam counted once."""
         data = self._data()
-        tables = self._scores.tables(self._tasks.learnt(), data, self._learnt)
+        tables = self._scores.tables(
+            self._tasks.learnt(), data.everyone, data.cache.recipe, self._learnt
+        )
         for task, table in tables.items():
             for name, value in task_metrics(task, table).items():
                 metric = f"{task}/{name}"
