@@ -19,6 +19,7 @@ from mim.schemas.sweep import JobState, State, SweepPlan
 from mim.schemas.table import write_json, write_table
 from mim.train.card import RunCard
 from mim.train.probe import FILE
+from mim.train.reference import FITTED
 from mim.train.settings import TrainSettings
 
 NOTE = "Made-up data: shows that the mechanism works <never> clinical performance."
@@ -128,6 +129,10 @@ class MadeSweep:
             self.folder
         )
 
+    def fitted_to(self, maker: str, share: float) -> dict[str, Any]:
+        """What the card of a run says that was fitted to a maker's validation exams."""
+        return {"maker": maker, "share": share, "cohort": str(self.outcomes), "cache": "cache"}
+
     def run(
         self,
         name: str,
@@ -150,6 +155,11 @@ class MadeSweep:
             write_table(
                 SCORES.from_rows(rows.to_dicts()), folder / "scores" / f"{split}-cancer.parquet"
             )
+        if "renormalised" in changed:
+            of_maker = self.validation.filter(maker=left_out)
+            score = expit(made_scores(of_maker, method, left_out, seed, self._seen))
+            rows = of_maker.with_columns(score=pl.Series(score), priors=pl.lit(0, pl.Int32))
+            write_table(SCORES.from_rows(rows.to_dicts()), folder / FITTED)
         probed = {"value": 0.3, "low": 0.25, "high": 0.35, "n": len(self.test), "cases": None}
         write_json(
             folder / FILE,

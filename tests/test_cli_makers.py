@@ -139,7 +139,7 @@ def test_a_run_that_stands_twice_is_measured_once(sweep: MadeSweep) -> None:
 
 def test_renormalised_runs_are_a_method_beside_the_one_they_are_made_of(sweep: MadeSweep) -> None:
     for name, left_out, maker in (("a", "ge", "ge"), ("b", "philips", "ge")):
-        about = {"maker": maker, "share": 0.0, "run": f"plain-{left_out}-1"}
+        about = sweep.fitted_to(maker, 1.0)
         sweep.run(name, "plain", left_out, 1, planned=False, renormalised=about)
     runs, gone = read_sweep(sweep.folder)
     methods = list(dict.fromkeys(run.method for run in runs))
@@ -155,6 +155,34 @@ def test_renormalised_runs_are_a_method_beside_the_one_they_are_made_of(sweep: M
         pl.col("seed").is_null(), maker="ge", name="auc_in_domain", method="plain, renormalised"
     )
     assert one["value"].item() == found["plain"]
+
+
+def test_runs_fitted_to_a_maker_are_read_by_the_exams_they_were_fitted_to(sweep: MadeSweep) -> None:
+    for share in (1.0, 0.8, 0.0):
+        name = f"fitted {share}"
+        sweep.run(name, "plain", "ge", 1, planned=False, renormalised=sweep.fitted_to("ge", share))
+    assert evaluate(sweep) == 0
+    rows = pl.read_csv(sweep.folder.parent / "report" / "makers.csv", infer_schema_length=None)
+    methods = rows["method"].unique(maintain_order=True).to_list()
+    names = ["own thresholds", "renormalised", "renormalised by 0.8"]
+    assert sorted(methods) == ["better", "plain", *(f"plain, {name}" for name in names)]
+    fitted, tested = (
+        pl.read_parquet(sweep.folder / "fitted 0.0" / "scores" / f"{which}-cancer.parquet")
+        for which in ("fitted", "test")
+    )
+    assert {*fitted["maker"]} == {"ge"}
+    scores = fitted.group_by("exam").agg(pl.col("score").max())["score"].drop_nulls()
+    highest = scores.sort(descending=True)[: int(0.111 * len(scores)) + 1].to_list()
+    cut = (highest[-2] + highest[-1]) / 2
+    found = rows.filter(
+        pl.col("seed").is_null(),
+        method="plain, own thresholds",
+        maker="ge",
+        name="selection_rate_unseen",
+        selection_rate=0.111,
+    )
+    of_ge = tested.filter(pl.col("score").is_not_null(), maker="ge")
+    assert found["value"].item() == pytest.approx((of_ge["score"] >= cut).mean())
 
 
 def test_methods_are_told_by_their_settings_where_no_plan_names_them(sweep: MadeSweep) -> None:

@@ -178,8 +178,9 @@ def _run(folder: Path, card: RunCard, label: str) -> SweepRun:
     if card.renormalised is None:
         return SweepRun(folder, card, label, None, left_out, seed)
     share = card.renormalised["share"]
-    kept = f" ({share:g} of the old statistics kept)" if share else ""
-    return SweepRun(folder, card, f"{label}, renormalised{kept}", label, left_out, seed)
+    part = "" if share == 1 else f" by {share:g}"
+    how = f"renormalised{part}" if share else "own thresholds"
+    return SweepRun(folder, card, f"{label}, {how}", label, left_out, seed)
 
 
 def _as_planned(

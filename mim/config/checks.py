@@ -158,7 +158,7 @@ LIMITS: dict[type, dict[str, tuple[float, float]]] = {
         "nodes": (1, 4096),
         "threads": (0, inf),
     },
-    RenormaliseSettings: {"share": (0.01, 1)},
+    RenormaliseSettings: {"share": SHARE},
     BootstrapSettings: {"resamples": (1, inf), "seed": SEEDS},
     EvaluateSettings: {"margin": (0, 1)},
     PrevalenceSettings: {"screen_detected_per_1000": (0, 500), "interval_per_1000": (0, 500)},

@@ -93,4 +93,4 @@ class TrainSettings:
 @dataclass
 class RenormaliseSettings:
     share: float = 1.0
-    """Share of the new exams' statistics; the rest is that of the old ones, which steadies those of few exams."""
+    """Share of the new exams' statistics; the rest is that of the old ones, which steadies those of few exams. 0: thresholds and scale alone are made anew."""
