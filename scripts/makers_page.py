@@ -209,7 +209,9 @@ def _thresholds(found: _Found, told: Mapping[str, Any]) -> str:
 def _worst(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return ""
-    return f"{found['ratio']:.2f} ({maker_name(found['maker'])}, {100 * found['selection_rate']:g} %)"
+    return (
+        f"{found['ratio']:.2f} ({maker_name(found['maker'])}, {100 * found['selection_rate']:g} %)"
+    )
 
 
 def _probes(table: pl.DataFrame) -> str:
