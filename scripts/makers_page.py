@@ -116,12 +116,16 @@ def _programme(facts: Mapping[str, Any], told: Mapping[str, Any], found: _Found)
         if row is not None
     )
     return (
-        f"The programme: `mim synth {' '.join(facts['programme'])}`; then "
-        f"`{' '.join(facts['keys'])}`. Test exams, one a woman: {exams}. Seeds "
+        f"The programme: `mim synth {' '.join(facts['programme'])}`, whose makers look less alike "
+        "than by default ([made-up-programme.md](made-up-programme.md)); then "
+        f"`{' '.join(facts['keys'])}`. Test exams, one a woman: {exams}. Every run starts from one "
+        "net that has learnt from another programme, whose makers look alike "
+        f"(`{' '.join(facts['start'])}`). Seeds "
         f"{', '.join(map(str, found.seeds)) or 'one'}. Intervals are 95 %, by "
-        f"{told['bootstrap']['replicates']} resamples of women (seed {told['bootstrap']['seed']}), "
+        f"{told['bootstrap']['resamples']} resamples of women (seed {told['bootstrap']['seed']}), "
         "paired over runs; they tell of women, not of training again, which the spread over seeds "
-        "shows.\n"
+        f"shows. Exams count by `{' '.join(facts['prevalence'])}`, so those selected are nearly all "
+        "free of cancer, as in a programme.\n"
     )
 
 
