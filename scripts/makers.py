@@ -39,12 +39,21 @@ SHORT = ("train.epochs=4", "train.learning_rate=1e-3")
 PREVALENCE = ("prevalence.screen_detected_per_1000=6", "prevalence.interval_per_1000=2")
 
 METHODS = (
-    *("plain", "default", "style", "landmarks", "histogram", "tissue", "mixstyle"),
+    *(
+        "plain",
+        "default",
+        "style",
+        "landmarks",
+        "landmarks_style",
+        "histogram",
+        "tissue",
+        "mixstyle",
+    ),
     *("adversary", "coral", "mmd", "group_dro", "balanced"),
 )
 SEEDS = (1, 2, 3)
 MAKERS = (Maker.SIEMENS, Maker.HOLOGIC, Maker.GE, Maker.PHILIPS)
-FITTED = {"plain": (0, 1), "landmarks": (0, 1)}
+FITTED = {"plain": (0, 1), "landmarks": (0, 1), "landmarks_style": (0, 1)}
 """Shares of new statistics with which runs are fitted to the maker left out, by method."""
 
 
