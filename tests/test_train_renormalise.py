@@ -12,11 +12,12 @@ import torch
 from made_tasks import all_tasks
 
 from mim.cli.main import main
+from mim.cli.report import Given, report
 from mim.data.cache import Cache
 from mim.data.exams import Exams
 from mim.data.settings import AugmentSettings, DataSettings
 from mim.errors import InputError
-from mim.evaluate.settings import PrevalenceSettings
+from mim.evaluate.settings import EvaluateSettings, PrevalenceSettings
 from mim.export.bundle import write_bundle
 from mim.model.norms import batch_norms
 from mim.model.settings import EncoderSettings, FusionSettings, ModelSettings
@@ -157,6 +158,11 @@ def test_thresholds_of_a_maker_left_out_are_those_of_all_its_exams(cohort, cache
     renormalise(tmp_path / "run", Maker.GE, tmp_path / "out", ALL_NEW, None)
     scored = {*reference_scores(tmp_path / "out")["exam"].to_pylist()}
     assert scored == {*exams_of(cohort)["exam"]}
+    page = report(Given(tmp_path / "out"), tmp_path / "page", EvaluateSettings(resamples=20))
+    told = json.loads((page.page.parent / "metrics.json").read_text())["scales"]["out"]
+    thresholds = [one.threshold for one in reference_thresholds(tmp_path / "out")]
+    assert told["whole"]["thresholds"] == thresholds, "the page's are the bundle's"
+    assert told["reference"]["exams"] == len(scored)
 
 
 def test_labels_change_nothing(trained, fitted, cohort, cache, tmp_path):

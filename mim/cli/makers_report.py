@@ -16,7 +16,7 @@ from mim.evaluate.makers_parts import Probed
 from mim.evaluate.makers_report import MakersLeftOut, makers_measured, write_makers_report
 from mim.evaluate.makers_table import Missing
 from mim.evaluate.operating import threshold_at
-from mim.evaluate.prevalence import prevalence_weights
+from mim.evaluate.prevalence import prevalence_weights, where_known
 from mim.evaluate.reference import Reference, read_reference
 from mim.evaluate.report import Summary
 from mim.evaluate.sample import ModelScores, scored_by, take_sample
@@ -28,7 +28,7 @@ from mim.schemas.table import read_json, read_table
 from mim.train.checkpoints import BEST
 from mim.train.probe import FILE as PROBE
 from mim.train.probe import probe
-from mim.train.reference import reference_exams, reference_scores, where_known
+from mim.train.reference import reference_exams, reference_scores
 from mim.train.run import score
 from mim.train.scores import score_path
 from mim.vocab import SELECTION_RATES, Split, Task
@@ -148,7 +148,7 @@ def _thresholds(
         exams = scored_by(reference, scores, Split.VALIDATION)
     if exams is None:
         raise InputError("there are none with a score")
-    weights = prevalence_weights(exams.outcome, where_known(exams, settings.prevalence))
+    weights = prevalence_weights(exams.outcome, where_known(exams.known, settings.prevalence))
     return tuple(threshold_at(exams.score, weights, rate).threshold for rate in SELECTION_RATES)
 
 
@@ -173,7 +173,9 @@ def _is_newer(path: Path, run: Path) -> bool:
 
 def _why(error: InputError, run: SweepRun) -> str:
     """A reason for a page."""
-    places = (run.folder, Path(run.card.cohort), Path(run.card.cache))
+    fitted = run.card.renormalised or {}
+    of_run = (run.card.cohort, run.card.cache, *(fitted.get(name) for name in ("cohort", "cache")))
+    places = [run.folder, *(Path(place) for place in of_run if place)]
     return without_places(str(error), [place.parent for place in places])
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from mim.errors import InputError
 from mim.evaluate.card_facts import SampleFacts, sample_facts
 from mim.evaluate.material import Material
+from mim.evaluate.prevalence import where_known
 from mim.evaluate.reference import Reference, read_reference
 from mim.evaluate.report import Summary, write_report
 from mim.evaluate.sample import ModelScores, read_models, scored_by, take_sample
@@ -72,6 +73,7 @@ def _report_on_run(given: Given, run: Path, out: Path, settings: EvaluateSetting
     from mim.cli.run_material import (
         cohort_of,
         draw_exams,
+        fitted_exams,
         looked_at,
         run_material,
         scores_of_run,
@@ -84,7 +86,9 @@ def _report_on_run(given: Given, run: Path, out: Path, settings: EvaluateSetting
     if Task.CANCER in material.tables:
         models = [scores_of_run(run, material.tables[Task.CANCER]), *models]
         looked = looked_at(run, given.split)
-        material = replace(material, draw=draw_exams(run), looked=looked)
+        material = replace(
+            material, draw=draw_exams(run), looked=looked, validation=fitted_exams(run)
+        )
     if models:
         reference = read_reference(outcomes, given.readings)
         training = _training(reference) if given.outcomes is None else None
@@ -102,19 +106,23 @@ def with_models(
     split: Split,
     settings: EvaluateSettings,
 ) -> Material:
-    """The material with the models' scores, and their scales from each one's validation exams."""
+    """The material with the models' scores, and their scales from each one's validation exams.
+
+    Exams that it holds for a model already take the place of these.
+    """
     sample = take_sample(reference, models, split)
     validation: dict[str, Scored] = {}
     scales: dict[str, ScoreScale] = {}
     notices = [*material.notices, *reference.notices, *sample.notices]
     for model in models if split is not Split.VALIDATION else []:
-        exams = scored_by(reference, model, Split.VALIDATION)
+        held = material.validation.get(model.model)
+        exams = held or scored_by(reference, model, Split.VALIDATION)
         if exams is None:
             notices.append(f"{model.model} has scored no validation exam: it has no thresholds")
             continue
         validation[model.model] = exams
         try:
-            scale = scale_of(exams, settings.prevalence)
+            scale = scale_of(exams, where_known(exams.known, settings.prevalence))
             scales |= {model.model: scale} if scale else {}
         except InputError as error:
             notices.append(f"{model.model} has no thresholds: its validation exams, {error}")

@@ -1,6 +1,7 @@
 """What a report on a run is made of: its scores, its card, and pictures of exams."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 from mim.evaluate.localisation_section import read_localisation
 from mim.evaluate.material import Draw, Looked, Material
 from mim.evaluate.sample import LONGEST_NAME, ModelScores
+from mim.evaluate.scored import Scored
 from mim.schemas.cohort import ATTRITION
 from mim.schemas.scores import OF_TASK
 from mim.schemas.table import read_json, read_table
@@ -18,7 +20,7 @@ from mim.train.card import RunCard
 from mim.train.cases import case_pictures
 from mim.train.marks import exams_to_mark, marks_of_run
 from mim.train.metric import LAST_EPOCH
-from mim.train.reference import reference_scores
+from mim.train.reference import reference_exams, reference_scores
 from mim.train.run import score
 from mim.train.settings import WandbMode
 from mim.vocab import Split
@@ -49,18 +51,27 @@ def cohort_of(run: Path) -> Path:
 
 
 def scores_of_run(run: Path, given: pa.Table) -> ModelScores:
-    """What a run says of the exams of a split and of its reference exams, under its folder's name.
+    """What a run says of the exams of a split and of its validation exams, under its folder's name.
 
-    Reference exams of another cohort than the run was trained on are left out.
+    Of a run that was fitted to a maker ``fitted_exams`` take the place of the latter.
     """
-    card = RunCard.read(run)
-    of_own = (card.renormalised or {}).get("cohort", card.cohort) == card.cohort
-    tables = [given, reference_scores(run)] if of_own else [given]
+    fitted = RunCard.read(run).renormalised is not None
+    tables = [given] if fitted else [given, reference_scores(run)]
     rows = pl.DataFrame(pl.from_arrow(pa.concat_tables(tables)))
     names = ["exam", "breast", "score"]
-    return ModelScores(
-        run.resolve().name[:LONGEST_NAME], rows.select(names).unique(names, maintain_order=True)
-    )
+    return ModelScores(_name(run), rows.select(names).unique(names, maintain_order=True))
+
+
+def fitted_exams(run: Path) -> dict[str, Scored]:
+    """The exams by which a run's scores are read, by its name; none unless it was fitted to a maker."""
+    if RunCard.read(run).renormalised is None:
+        return {}
+    exams = reference_exams(run)
+    return {} if exams is None else {_name(run): replace(exams, scores={_name(run): exams.score})}
+
+
+def _name(run: Path) -> str:
+    return run.resolve().name[:LONGEST_NAME]
 
 
 def draw_exams(run: Path) -> Draw:

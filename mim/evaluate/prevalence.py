@@ -34,6 +34,14 @@ def prevalence_weights(outcome: npt.NDArray[np.str_], settings: PrevalenceSettin
     return weights
 
 
+def where_known(known: Bools, settings: PrevalenceSettings | None) -> PrevalenceSettings:
+    """The programme's rates; none for exams of none of which ``[row]`` an outcome is known.
+
+    These are taken as they come.
+    """
+    return settings if settings and known.any() else PrevalenceSettings()
+
+
 def known_weights(
     outcome: npt.NDArray[np.str_], known: Bools, settings: PrevalenceSettings
 ) -> Floats:

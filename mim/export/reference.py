@@ -9,14 +9,14 @@ from tqdm import tqdm
 from mim.data.cache import Cache
 from mim.data.exams import Exams, find_rows
 from mim.evaluate.bootstrap import Floats
-from mim.evaluate.prevalence import prevalence_weights
+from mim.evaluate.prevalence import prevalence_weights, where_known
 from mim.evaluate.settings import PrevalenceSettings
 from mim.image.looks import Looks, mean_looks
 from mim.monitor.reference import ReferenceExams, fit_reference
 from mim.schemas.monitored import MEASURES, SCORE, MonitorReference
 from mim.schemas.score_scale import ScoreScale
 from mim.train.card import RunCard
-from mim.train.reference import reference_exams, reference_images, where_known
+from mim.train.reference import reference_exams, reference_images
 
 
 def monitor_reference(
@@ -36,7 +36,7 @@ def monitor_reference(
     inputs = _inputs(*reference_images(card), found.rows["exam"].to_list())
     exams = ReferenceExams(
         woman=found.woman,
-        weight=prevalence_weights(found.outcome, where_known(found, prevalence)),
+        weight=prevalence_weights(found.outcome, where_known(found.known, prevalence)),
         maker=found.maker,
         machine=found.machines().fill_null("").to_numpy().astype(np.str_),
         measures={SCORE: found.score, **inputs},

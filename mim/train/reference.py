@@ -13,7 +13,7 @@ import pyarrow as pa
 from mim.data.cache import Cache
 from mim.data.exams import Exams
 from mim.evaluate.operating import Threshold, threshold_at
-from mim.evaluate.prevalence import prevalence_weights
+from mim.evaluate.prevalence import prevalence_weights, where_known
 from mim.evaluate.reference import read_reference
 from mim.evaluate.sample import ModelScores, scored_by
 from mim.evaluate.scale import scale_of
@@ -38,19 +38,14 @@ def reference_thresholds(
     exams = reference_exams(run)
     if exams is None:
         return []
-    weights = prevalence_weights(exams.outcome, where_known(exams, prevalence))
+    weights = prevalence_weights(exams.outcome, where_known(exams.known, prevalence))
     return [threshold_at(exams.score, weights, rate) for rate in SELECTION_RATES]
 
 
 def reference_scale(run: Path, prevalence: PrevalenceSettings | None = None) -> ScoreScale | None:
     """The scale of the exam's cancer score; None without reference exams."""
     exams = reference_exams(run)
-    return None if exams is None else scale_of(exams, where_known(exams, prevalence))
-
-
-def where_known(exams: Scored, prevalence: PrevalenceSettings | None) -> PrevalenceSettings:
-    """The programme's prevalence; none for exams of which no outcome is known, taken as they come."""
-    return prevalence if prevalence and exams.known.any() else PrevalenceSettings()
+    return None if exams is None else scale_of(exams, where_known(exams.known, prevalence))
 
 
 def reference_exams(run: Path) -> Scored | None:
