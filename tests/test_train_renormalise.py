@@ -211,6 +211,21 @@ def test_the_share_and_the_command(trained, fitted, tmp_path, capsys):
 def test_a_net_without_batch_normalisation_is_refused(run, tmp_path):
     with pytest.raises(InputError, match=r"convnext_atto .* no batch normalisation .*norm=keep"):
         renormalise(run, Maker.GE, tmp_path / "out", ALL_NEW, None)
+    renormalise(run, Maker.GE, tmp_path / "out", RenormaliseSettings(share=0), None)
+    assert changed(run, tmp_path / "out") == set(), "thresholds and scale alone"
+    assert "Batch normalisation" not in RunCard.read(tmp_path / "out").note
+    assert reference_thresholds(tmp_path / "out")
+
+
+def test_exams_of_no_split_are_left_alone(trained, cohort, cache, tmp_path):
+    """Such as those of a period that is held out."""
+    later = shutil.copytree(cohort, tmp_path / "later")
+    unused = pl.when(pl.col("maker") == "ge").then(pl.lit("unused")).otherwise("split")
+    exams = pl.read_parquet(cohort / "exams.parquet")
+    kind = exams["split"].dtype
+    exams.with_columns(unused.cast(kind).alias("split")).write_parquet(later / "exams.parquet")
+    with pytest.raises(InputError, match="maker=ge: 0 exams in use"):
+        renormalise(trained, Maker.GE, tmp_path / "out", ALL_NEW, Elsewhere(later, cache))
 
 
 def test_what_cannot_be_is_refused(trained, fitted, cohort, cache, tmp_path, capsys):

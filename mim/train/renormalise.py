@@ -92,16 +92,16 @@ def renormalise(
         out: the folder of the new run; one that was renormalised before is replaced.
         settings: how much of the old statistics stays.
         other: where the exams are; missing: in the run's own cohort. Exams of the women whom the
-            run is tested on are left out.
+            run is tested on are left out, and those of ``Split.UNUSED``.
 
     Raises:
-        InputError: ``run`` is no finished run, was renormalised, or has no batch normalisation;
-            there are too few exams; ``out`` holds something else; images are damaged or of another
-            recipe.
+        InputError: ``run`` is no finished run, was renormalised, or has no batch normalisation to
+            fit; there are too few exams; ``out`` holds something else; images are damaged or of
+            another recipe.
     """
     _require_free(out)
     task, card = load_task(run)
-    _require_norms(run, task, card)
+    _require_norms(run, task, card, settings.share)
     own = data_of(run, card)
     exams = _unlabelled(run, card, own, maker, other)
     about = {
@@ -145,24 +145,25 @@ def _require_free(out: Path) -> None:
         raise InputError(f"out={out}: holds files of no renormalised run; choose another folder")
 
 
-def _require_norms(run: Path, task: ExamTask, card: RunCard) -> None:
+def _require_norms(run: Path, task: ExamTask, card: RunCard, share: float) -> None:
     if card.renormalised is not None:
         raise InputError(
             f"{run}: was fitted to {card.renormalised['maker']} already; give the run it was "
             f"before, {card.renormalised['run']}"
         )
-    if not batch_norms(task.model.encoder):
+    if share and not batch_norms(task.model.encoder):
         encoder = card.settings["model"]["encoder"]
         raise InputError(
             f"{run}: its encoder {encoder['name']} with model.encoder.norm={encoder['norm']} has no "
-            "batch normalisation to fit; train an encoder that has, with model.encoder.norm=keep"
+            "batch normalisation to fit; train an encoder that has, with model.encoder.norm=keep, "
+            "or set share=0 for thresholds and scale alone"
         )
 
 
 def _unlabelled(
     run: Path, card: RunCard, own: ExamData, maker: Maker, other: Elsewhere | None
 ) -> Unlabelled:
-    """Exams of a maker, of women whom the run is not tested on, without their priors."""
+    """Exams of a maker in use, of women whom the run is not tested on, without their priors."""
     if other is None:
         everyone, cache, cohort = own.everyone, own.cache, Path(card.cohort)
     else:
@@ -175,11 +176,13 @@ def _unlabelled(
         everyone = Exams(cohort, cache)
     tested = own.everyone.table.filter(pc.equal(own.everyone.table["split"], Split.TEST.value))
     free = ~pc.is_in(everyone.table["woman"], tested["woman"].unique()).to_numpy()
+    # A period that is held out shall stay unseen.
+    free &= everyone.table["split"].to_numpy() != Split.UNUSED.value
     rows = np.flatnonzero(free & (everyone.makers == list(Maker).index(maker)))
     if len(rows) < LEAST_EXAMS:
         there = Counter(everyone.table["maker"].filter(pa.array(free)).to_pylist())
         raise InputError(
-            f"maker={maker}: {len(rows)} exams in {cohort} of women who are not tested, "
+            f"maker={maker}: {len(rows)} exams in use in {cohort} of women who are not tested, "
             f"{LEAST_EXAMS} are needed; it has "
             + ", ".join(f"{count} of {name}" for name, count in sorted(there.items()))
         )
@@ -220,9 +223,10 @@ def _scores(task: ExamTask, card: RunCard, own: ExamData, exams: Unlabelled) -> 
 
 def _note(card: RunCard, about: dict[str, object], exams: Unlabelled) -> str:
     """What must be said wherever a figure of the new run stands."""
+    what = "Batch normalisation was fitted" if about["share"] else "Scores alone were fitted"
     said = (
-        f"Batch normalisation was fitted to {about['exams']} unlabelled exams of {about['maker']}: "
-        f"a model for that maker. Thresholds and scale are those of {about['scored']} of these exams."
+        f"{what} to {about['exams']} unlabelled exams of {about['maker']}: a model for that maker. "
+        f"Thresholds and scale are those of {about['scored']} of these exams."
     )
     notes = dict.fromkeys(note for note in (card.note, exams.note, said) if note)
     return " ".join(notes)
