@@ -137,6 +137,12 @@ def test_a_run_that_stands_twice_is_measured_once(sweep: MadeSweep) -> None:
     assert [m.reason for m in gone] == ["again is of the same method, maker and seed as plain-ge-1"]
 
 
+def test_a_run_that_is_being_written_is_none_yet(sweep: MadeSweep) -> None:
+    """By ``mim renormalise``, or one that was killed while it wrote."""
+    shutil.copytree(sweep.folder / "plain-ge-1", sweep.folder / ".plain-ge-1.7.unfinished")
+    assert read_sweep(sweep.folder)[1] == []
+
+
 def test_renormalised_runs_are_a_method_beside_the_one_they_are_made_of(sweep: MadeSweep) -> None:
     for name, left_out, maker in (("a", "ge", "ge"), ("b", "philips", "ge")):
         about = sweep.fitted_to(maker, 1.0)

@@ -65,7 +65,8 @@ def read_sweep(folder: Path) -> tuple[list[SweepRun], list[Missing]]:
         InputError: there is none, or they are of several cohorts, caches or splits.
     """
     plan = read_plan(folder).jobs if (folder / PLAN).is_file() else {}
-    others = {path.parent.name for path in folder.glob("*/run.json")} - set(plan)
+    # A name with a dot before it is that of a run being written.
+    others = {path.parent.name for path in folder.glob("[!.]*/run.json")} - set(plan)
     names = [*plan, *sorted(others, key=_in_order)]
     cards = {n: RunCard.read(folder / n) for n in names if (folder / n / "run.json").is_file()}
     unfinished = {name: why for name in names if (why := _unfinished(folder / name, name in plan))}
