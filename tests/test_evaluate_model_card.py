@@ -59,6 +59,8 @@ RUN: dict[str, Any] = {
     "priors": {"most": 2},
     "training": {"women": 40, "exams": 55},
     "start": None,
+    "greys": {"kind": "voi"},
+    "renormalised": None,
     "code": {"commit": "abc123"},
     "versions": {"mim": "1.2"},
 }
@@ -71,6 +73,7 @@ def facts(run: dict[str, Any] | None = None, note: str = NOTE, **more: Any) -> C
         "training": None,
         "thresholds": [(0.032, 0.71234)],
         "model": "mim <i>",
+        "chosen_by_validation": True,
     } | more
     return CardFacts(
         note=note,
@@ -164,6 +167,20 @@ def test_of_a_run_its_card_is_told():
     assert (
         by_number(facts(RUN | {"start": {"from": "run"}}))["12c"].text.count("learnt before") == 1
     )
+
+
+def test_of_a_run_harmonised_and_fitted_to_a_maker_its_card_is_true():
+    run = RUN | {"greys": {"kind": "landmarks"}, "renormalised": {"maker": "ge"}}
+    items = by_number(facts(run, chosen_by_validation=False))
+    said = " ".join(item.text or "" for item in items.values())
+    assert "grey levels harmonised by landmarks" in said
+    assert "validation women chose nothing" in said
+    assert "Exams of ge that it was fitted to chose its thresholds" in said
+    assert "The last epoch is kept" in said
+    assert "best epoch" not in said
+    plain = " ".join(item.text or "" for item in by_number(facts(RUN)).values())
+    assert "harmonised" not in plain
+    assert "validation women chose its checkpoint and its thresholds" in plain
 
 
 def rendered(template: str, **context: object) -> str:

@@ -54,6 +54,7 @@ class CardFacts:
         test: the exams it is measured on.
         training: the exams that it was trained on, where they are at hand.
         run: ``run.json`` of the model; missing for scores given as a table.
+        chosen_by_validation: whether its checkpoint was chosen by its validation exams.
         thresholds: selection rates and the model's scores that stand for them, from validation exams.
         unscored: test exams left out for want of a score of it, or of a model measured beside it.
         missing: sentences on what was left out or filled in when tables were joined.
@@ -66,11 +67,23 @@ class CardFacts:
     test: SampleFacts
     training: SampleFacts | None
     run: Mapping[str, Any] | None
+    chosen_by_validation: bool
     thresholds: Sequence[tuple[float, float]]
     unscored: int
     missing: Sequence[str]
     resamples: int
     versions: Mapping[str, str]
+
+    @property
+    def chosen(self) -> str:
+        """What validation women chose of a run, and who chose the rest."""
+        fitted = (self.run or {}).get("renormalised")
+        parts = {"its checkpoint": self.chosen_by_validation, "its thresholds": not fitted}
+        said = " and ".join(what for what, so in parts.items() if so) or "nothing"
+        if fitted:
+            by = f"Exams of {fitted['maker']} that it was fitted to chose its thresholds."
+            return f"{said}, test women only measure it. {by}"
+        return f"{said}, test women only measure it."
 
 
 def sample_facts(rows: pl.DataFrame) -> SampleFacts:

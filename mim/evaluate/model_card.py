@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from mim.evaluate.card_facts import UNKNOWN, CardFacts, SampleFacts
+from mim.image.settings import Harmonise
 
 NOT_STATED = "not stated here: fill in"
 
@@ -180,16 +181,16 @@ def _partition(facts: CardFacts) -> str | None:
         return None
     return (
         "Each woman, with all her exams, is in one part. Training women taught the model, validation "
-        "women chose its checkpoint and its thresholds, test women only measure it."
+        f"women chose {facts.chosen}"
     )
 
 
 def _transformed(facts: CardFacts) -> str | None:
     if facts.run is None:
         return None
-    return (
-        "Pixels alone are used, as the recipe leaves them; they are changed at random in training."
-    )
+    kind = facts.run["greys"]["kind"]
+    greys = "" if kind == Harmonise.voi else f", grey levels harmonised by {kind}"
+    return f"Pixels alone, as the recipe leaves them{greys}; changed at random in training."
 
 
 def _building(facts: CardFacts) -> str | None:
@@ -199,11 +200,12 @@ def _building(facts: CardFacts) -> str | None:
     encoder = model["encoder"]
     given = facts.run["start"] or encoder["weights"] or encoder["pretrained"]
     start = "weights learnt before" if given else "random weights"
+    kept = "The best epoch on validation women" if facts.chosen_by_validation else "The last epoch"
     return (
         f"A neural network, encoder {encoder['name']}, views joined by "
         f"{model['fusion']['kind']}, from {start}; {train['epochs']} epochs, {train['optimizer']}, "
-        f"learning rate {train['learning_rate']:g}, seed {train['seed']}. The best epoch on validation "
-        "women is kept. Every setting stands in run.json; how they were chosen is for people to fill in."
+        f"learning rate {train['learning_rate']:g}, seed {train['seed']}. {kept} is kept. "
+        "Every setting stands in run.json; how they were chosen is for people to fill in."
     )
 
 
@@ -338,9 +340,7 @@ ASKED: dict[str, tuple[Asked, ...]] = {
         Asked("4", "Objectives", _people, "what the study is to show"),
     ),
     "Methods": (
-        Asked(
-            "5a", "Sources of data", _source, "which programme or collection, how representative"
-        ),
+        Asked("5a", "Sources of data", _source, "which programme or collection, how typical"),
         Asked("5b", "Dates", _dates, "first and last exam, end of follow-up"),
         Asked("6a", "Setting", _people, "country, programme, number and place of units"),
         Asked("6b", "Who is included", _eligibility, ""),

@@ -139,6 +139,7 @@ def _card_facts(material: Material, sample: Sample, settings: EvaluateSettings) 
         test=sample_facts(sample.exams.rows),
         training=material.training,
         run=material.run,
+        chosen_by_validation=material.chosen_by_validation,
         thresholds=[*zip(scale.selection_rates, scale.whole.thresholds, strict=True)]
         if scale
         else [],
