@@ -163,6 +163,7 @@ def test_thresholds_of_a_maker_left_out_are_those_of_all_its_exams(cohort, cache
     thresholds = [one.threshold for one in reference_thresholds(tmp_path / "out")]
     assert told["whole"]["thresholds"] == thresholds, "the page's are the bundle's"
     assert told["reference"]["exams"] == len(scored)
+    assert told["reference"]["split"] is None, "of training women and others"
 
 
 def test_labels_change_nothing(trained, fitted, cohort, cache, tmp_path):

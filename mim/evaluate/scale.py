@@ -28,7 +28,7 @@ from mim.evaluate.prevalence import known_weights, prevalence_weights
 from mim.evaluate.scored import Scored
 from mim.evaluate.settings import PrevalenceSettings
 from mim.schemas.score_scale import Level, ScoreScale, log_odds
-from mim.vocab import SELECTION_RATES, Maker, Split
+from mim.vocab import SELECTION_RATES, Maker
 
 RANKS = np.concatenate([[0.001, 0.002, 0.005], np.arange(1, 100) / 100, [0.995, 0.998, 0.999]])
 """Where quantiles are kept; closer at the ends, since half of the cancers lie in the last hundredth."""
@@ -124,7 +124,7 @@ def scale_of(found: Scored, prevalence: PrevalenceSettings) -> ScoreScale | None
         slope=slope,
         reason=reason,
         reference={
-            "split": str(Split.VALIDATION),
+            "split": _split(found),
             "exams": len(found.score),
             "women": len(np.unique(found.woman)),
             "outcomes": _counts(found.outcome),
@@ -134,6 +134,12 @@ def scale_of(found: Scored, prevalence: PrevalenceSettings) -> ScoreScale | None
         },
     )
     return _with_levels(scale, reference, whole)
+
+
+def _split(found: Scored) -> str | None:
+    """The split that all exams are of; None where they are of several, or it is not known."""
+    named = found.rows["split"].unique().to_list() if "split" in found.rows else []
+    return named[0] if len(named) == 1 else None
 
 
 def mid_quantiles(score: Floats, weight: Floats, ranks: Floats) -> Floats:
