@@ -67,7 +67,8 @@ def thresholds_section(found: MakerFigures, weighed: bool) -> Section:
         "Thresholds of the makers seen, on an unseen one",
         words=(
             "Each run's thresholds are fixed on its own validation exams, which are of the makers "
-            "that it has seen, and then select among the test exams of the maker. A ratio of 2 is "
+            "that it has seen, and then select among the test exams of the maker; those of a run "
+            "that was fitted to the maker afterwards, on the exams it was fitted to. A ratio of 2 is "
             "twice the exams that were wanted. The intervals take the thresholds as given. In-domain "
             "runs, whose thresholds are of all makers together, show what chance and the makers' own "
             f"levels do by themselves. {counted_as}",
