@@ -111,6 +111,12 @@ def test_what_changes_nothing_leaves_jobs_the_same():
         (["train.seed=shuffle(1,2)"], "train.seed: expected values in an order, as in 1,2,3 or"),
         (["train.seed=interval(1,2)"], "train.seed: expected values in an order, as in 1,2,3 or"),
         (["train.seed=1,2", "train.nodes=2"], "train.nodes: a job of a sweep has one machine; "),
+        (["train.seed=range(1,1)"], "-m: no job: of train.seed=range(1,1) one stands for no value"),
+        (
+            ["method=glob(zz*)", "train.seed=1,2"],
+            "-m: no job: of method=glob(zz*), train.seed=1,2 ",
+        ),
+        (["out=", "train.seed=1,2"], "out: expected a folder, got an empty name"),
         (["train.seed=[1,2", "x=1"], "train.seed: cannot read the value; quote it: "),
         (["~train.seed", "train.epochs=1,2"], "train.seed: cannot be taken away; leave it out"),
     ],

@@ -81,6 +81,9 @@ def plan_sweep(overrides: list[str]) -> Sweep:
         ]
         combinations = BasicSweeper.split_arguments(words, None)[0]
     out = _out(last, swept)
+    if not combinations:
+        several = ", ".join(last[key].input_line or key for key in swept)
+        raise InputError(f"-m: no job: of {several} one stands for no value; name the values")
     jobs = {job.name: job for job in (_job(out, swept, words) for words in combinations)}
     apart = {*swept, "out", *CHANGES_NOTHING}
     fixed = [word for word in combinations[0] if _key(word) not in apart]
@@ -172,7 +175,9 @@ def _out(words: dict[str, Override], swept: list[str]) -> Path:
         raise InputError(f"out: must be given, as in: {usage('train')}")
     if "out" in swept:
         raise InputError("out: expected one folder; each job gets a folder of its own in it")
-    return Path(str(words["out"].value()))
+    if not (out := str(words["out"].value())):
+        raise InputError("out: expected a folder, got an empty name")
+    return Path(out)
 
 
 def _key(word: str) -> str:
