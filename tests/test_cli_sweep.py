@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,19 @@ def test_jobs_that_are_done_are_not_begun_again(words, tmp_path, capsys):
     # Seeds that come later stand beside those that are done.
     assert main(["train", "-m", *words, "train.seed=choice(1)"]) == 0
     assert list(read_plan(tmp_path / "out").jobs) == ["seed=1", "seed=2"]
+
+
+def test_a_job_that_another_process_trains_is_left_to_it(words, tmp_path, capsys):
+    log = tmp_path / "out" / "seed=1" / "log.txt"
+    log.parent.mkdir(parents=True)
+    with log.open("ab") as held:
+        flock(held, LOCK_EX)
+        assert main(["train", "-m", *words, "train.seed=1,2"]) == 1
+    assert not (log.parent / "job.json").exists()
+    said = capsys.readouterr()
+    assert said.out == "0 of 2 runs are done, 1 left to another process\n"
+    assert "seed=1: another process trains it" in said.err
+    assert state_of(tmp_path / "out", "seed=2")[0] is State.FAILED
 
 
 def test_one_wrong_value_and_no_job_begins(words, tmp_path, capsys):

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from time import perf_counter
 from typing import BinaryIO
@@ -30,7 +31,8 @@ def run_sweep(sweep: Sweep) -> int:
     """Train every job that is not done, or this array task's share of them.
 
     Returns:
-        How many of them failed; ``job.json`` of each says why.
+        How many of them failed; ``job.json`` of each says why. A job that another process trains is
+        left to it.
 
     Raises:
         InputError: the folder holds something else, or a sweep of other keys or fixed values.
@@ -39,7 +41,7 @@ def run_sweep(sweep: Sweep) -> int:
     _begin(sweep)
     jobs = share(sweep.jobs, os.environ)
     waiting = [job for job in jobs if not is_done(sweep.out / job.name, job)]
-    failed = 0
+    failed = elsewhere = 0
     with (
         _stoppable(),
         tqdm(total=len(jobs), initial=len(jobs) - len(waiting), unit="run") as bar,
@@ -47,11 +49,16 @@ def run_sweep(sweep: Sweep) -> int:
         for job in waiting:
             bar.set_description(job.name)
             state = _train(sweep.out / job.name, job)
-            if state.state is State.FAILED:
+            if state.state is State.WAITING:
+                elsewhere += 1
+                bar.write(f"{job.name}: another process trains it", file=sys.stderr)
+            elif state.state is State.FAILED:
                 failed += 1
                 bar.write(f"{job.name}: {state.reason}", file=sys.stderr)
             bar.update()
-    print(f"{len(jobs) - failed} of {len(jobs)} runs are done")
+    done = len(jobs) - failed - elsewhere
+    others = f", {elsewhere} left to another process" if elsewhere else ""
+    print(f"{done} of {len(jobs)} runs are done{others}")
     return failed
 
 
@@ -102,21 +109,41 @@ def _require_same(out: Path, before: SweepPlan, now: SweepPlan) -> None:
 
 
 def _train(run: Path, job: Job) -> JobState:
-    JobState(settings=job.settings).write(run)
+    """How it ended, here or, meanwhile, in another process; waiting: another one trains it."""
+    run.mkdir(exist_ok=True)
     began = perf_counter()
     with (run / LOG).open("ab") as log:
+        if not _is_ours(log):
+            return JobState()
+        if is_done(run, job):
+            return read_state(run)
+        JobState(settings=job.settings).write(run)
         start = log.tell()
         code = _in_process(["train", *job.overrides], log)
-    if code == INTERRUPTED:
-        raise KeyboardInterrupt
-    state = JobState(
-        State.FAILED if code else State.DONE,
-        _reason(code, (run / LOG).read_bytes()[start:]) if code else None,
-        round(perf_counter() - began, 1),
-        job.settings,
-    )
-    state.write(run)
-    return state
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+        state = JobState(
+            State.FAILED if code else State.DONE,
+            _reason(code, (run / LOG).read_bytes()[start:]) if code else None,
+            round(perf_counter() - began, 1),
+            job.settings,
+        )
+        state.write(run)
+        return state
+
+
+def _is_ours(log: BinaryIO) -> bool:
+    """Whether no other process trains the job of a log, which is held until it is closed.
+
+    Where the disk knows no locks, every job is ours. A killed process holds nothing.
+    """
+    try:
+        flock(log, LOCK_EX | LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _in_process(words: list[str], log: BinaryIO) -> int:
