@@ -36,6 +36,7 @@ from mim.model.settings import (
     RiskSettings,
     TaskSettings,
 )
+from mim.schemas.folders import held
 from mim.schemas.scores import OF_TASK, SCORES
 from mim.schemas.table import read_table
 from mim.train.card import RunCard, check_free
@@ -146,6 +147,14 @@ def test_a_run_keeps_the_standard_of_grey_levels_it_has_learnt(
     changed = replace(card, greys=card.greys | {"kind": "voi"})
     with pytest.raises(InputError, match=r"run\.json: greys were changed"):
         data_of(tmp_path, changed)
+
+
+def test_a_run_that_another_process_trains_is_refused(cohort, cache, tmp_path):
+    refused = pytest.raises(InputError, match="another process is writing it; wait for its end")
+    for _ in range(2):  # an error lets go of it
+        with held(tmp_path), refused:
+            fit(cohort, cache, tmp_path, DATA, CANCER, MODEL, training())
+    assert not any(tmp_path.iterdir())
 
 
 def test_folders_of_other_commands_are_refused(index, bundle, cohort, cache):

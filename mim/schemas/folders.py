@@ -1,5 +1,9 @@
 """Folders that commands write: one command's is not another's."""
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mim.errors import InputError
@@ -35,3 +39,28 @@ def require_own(out: Path, mark: str) -> None:
     found = next((name for name in MARKS if (out / name).exists()), None)
     if found:
         raise InputError(f"{out}: holds {found} of another command; choose another out")
+
+
+@contextmanager
+def held(out: Path) -> Iterator[None]:
+    """Hold a folder, made if needed, for one process: two that write it would spoil each other's files.
+
+    Where the disk knows no locks, nobody is kept out. A killed process holds nothing.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    handle = os.open(out, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"out={out}: another process is writing it; wait for its end, or choose another out"
+            ) from None
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(handle)

@@ -10,6 +10,7 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from mim.image.greys import GreyStandard
 from mim.model.exam import ExamScorer
 from mim.model.settings import EncoderSettings, ModelSettings, Norm, TaskSettings
 from mim.schemas.cohort import ATTRITION
+from mim.schemas.folders import held
 from mim.schemas.saved_settings import read_settings
 from mim.schemas.table import read_table, write_table
 from mim.train.callbacks import end_tracking, loggers, track_picture, track_tables, watchers
@@ -64,8 +66,8 @@ def fit(
 
     Raises:
         InputError: this machine lacks the devices; cohort and cache do not fit, a task has no labels,
-            the weights to start from do not fit, or ``out`` holds another run; weights are no
-            numbers any more.
+            the weights to start from do not fit, ``out`` holds another run, or another process
+            writes it; weights are no numbers any more.
         KeyboardInterrupt: training was stopped by Ctrl-C or SIGTERM.
     """
     _require_devices(train)
@@ -93,15 +95,16 @@ def fit(
     trainer = make_trainer(out, task.metric, train, data, card.public())
     if not len(exams.dataset(Split.VALIDATION)):
         report.append(_without_validation(trainer, task.metric))
-    if trainer.is_global_zero:
-        _begin(out, card, exams, report)
-        write_inputs(exams, out / "inputs.png")
-        write_samples(exams, data.augment, train.seed, out / "samples.png")
-        for name in ("inputs.png", "samples.png"):
-            track_picture(trainer.loggers, out / name, 0)
-    with interruptible():
-        trainer.fit(task, exams, ckpt_path=last if last.exists() else None, weights_only=True)
-    _end(out, trainer, exams)
+    with held(out) if trainer.is_global_zero else nullcontext():
+        if trainer.is_global_zero:
+            _begin(out, card, exams, report)
+            write_inputs(exams, out / "inputs.png")
+            write_samples(exams, data.augment, train.seed, out / "samples.png")
+            for name in ("inputs.png", "samples.png"):
+                track_picture(trainer.loggers, out / name, 0)
+        with interruptible():
+            trainer.fit(task, exams, ckpt_path=last if last.exists() else None, weights_only=True)
+        _end(out, trainer, exams)
 
 
 def _require_devices(train: TrainSettings) -> None:
