@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from mim.schemas.table import write_whole
@@ -35,6 +36,29 @@ def once(mark: Path, words: list[str], tasks: int = 1) -> float:
     taken = time.perf_counter() - begun
     write_whole(mark, f"{taken:.1f}".encode())
     return taken
+
+
+def prepare(
+    out: Path, programme: Sequence[str], splits: Sequence[str], size: Sequence[str]
+) -> dict[str, float]:
+    """Programme, index, cohort and cache in a folder, by their keys; the seconds each took."""
+    dicom, registry = out / "programme" / "dicom", out / "programme" / "registry"
+    steps = {
+        "programme": ("synth", *programme),
+        "index": ("index", f"source={dicom}"),
+        "cohort": ("cohort", f"index={out / 'index'}", f"registry={registry}", *splits),
+        "cache": ("cache", f"cohort={out / 'cohort'}", *size),
+    }
+    return {
+        name: once(out / f"{name}.done", [*words, f"out={out / name}"])
+        for name, words in steps.items()
+    }
+
+
+def prepared(out: Path) -> list[str]:
+    """The keys that name the cohort and the cache which ``prepare`` made."""
+    cache = next((out / "cache").glob("*/cache.json")).parent
+    return [f"cohort={out / 'cohort'}", f"cache={cache}"]
 
 
 def _begin(words: tuple[str, ...], array: dict[str, int]) -> subprocess.Popen[bytes]:

@@ -9,11 +9,10 @@ so a run that was stopped goes on. On two cores it takes five to six hours.
 import os
 import platform
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import makers_page as page
-from commands import once
+from commands import once, prepare, prepared
 
 from mim.schemas.table import write_whole
 from mim.vocab import Maker
@@ -59,9 +58,9 @@ FITTED = {"plain": (0, 1), "landmarks": (0, 1), "landmarks_style": (0, 1)}
 
 def main(out: Path) -> None:
     """Make what is missing in ``out``, measure, and write the page."""
-    prepare(out / "start", (*START, *ALIKE), SPLITS["start"])
-    prepare(out / "makers", (*PROGRAMME, *ALIKE), SPLITS["makers"])
-    words = ["train", *_data(out / "start"), *NET, *LONG, f"out={out / 'start' / 'run'}"]
+    prepare(out / "start", (*START, *ALIKE), SPLITS["start"], SMALL)
+    prepare(out / "makers", (*PROGRAMME, *ALIKE), SPLITS["makers"], SMALL)
+    words = ["train", *prepared(out / "start"), *NET, *LONG, f"out={out / 'start' / 'run'}"]
     once(out / "start" / "run.done", words)
     for seed in SEEDS:
         train(out, seed)
@@ -84,29 +83,11 @@ def main(out: Path) -> None:
     print(f"figures in {PAGE}, runs in {out}")
 
 
-def prepare(out: Path, programme: Sequence[str], splits: Sequence[str]) -> None:
-    """Programme, index, cohort and cache."""
-    dicom, registry = out / "programme" / "dicom", out / "programme" / "registry"
-    steps = {
-        "programme": ("synth", *programme),
-        "index": ("index", f"source={dicom}"),
-        "cohort": ("cohort", f"index={out / 'index'}", f"registry={registry}", *splits),
-        "cache": ("cache", f"cohort={out / 'cohort'}", *SMALL),
-    }
-    for name, words in steps.items():
-        once(out / f"{name}.done", [*words, f"out={out / name}"])
-
-
-def _data(programme: Path) -> list[str]:
-    cache = next((programme / "cache").glob("*/cache.json")).parent
-    return [f"cohort={programme / 'cohort'}", f"cache={cache}"]
-
-
 def train(out: Path, seed: int) -> None:
     """Every method with no maker left out, and with each."""
     makers = ",".join(["null", *MAKERS])
     words = [
-        *("train", "-m", *_data(out / "makers"), f"out={out / 'sweep'}", *NET, *SHORT),
+        *("train", "-m", *prepared(out / "makers"), f"out={out / 'sweep'}", *NET, *SHORT),
         f"train.start_from={out / 'start' / 'run'}",
         *(f"method={','.join(METHODS)}", f"data.leave_out_maker={makers}", f"train.seed={seed}"),
     ]

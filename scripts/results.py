@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 import results_figures as figures
-from commands import once
+from commands import once, prepare
 
 from mim.schemas.table import write_json, write_whole
 
@@ -92,7 +92,9 @@ def main(out: Path) -> None:
     """Make what is missing in ``out``, measure, and write the page."""
     seconds: dict[str, float] = {}
     for name, programme in PROGRAMMES.items():
-        seconds |= prepare(out / name, programme)
+        splits = (*SPLITS, *DIVIDED[name])
+        taken = prepare(out / name, (*programme, *ROUNDS), splits, SMALL)
+        seconds |= {f"{name}: {step}": took for step, took in taken.items()}
     for name, run in RUNS.items():
         seconds |= train(out, name, run)
     facts = {
@@ -109,28 +111,6 @@ def main(out: Path) -> None:
     assert remarks, f"{PAGE}: no chapter '{REMARKS}'"
     write_whole(PAGE, figures.page(facts, remarks + after).encode())
     print(f"figures in {PAGE}, runs in {out}")
-
-
-def prepare(folder: Path, programme: tuple[str, ...]) -> dict[str, float]:
-    """Programme, index, cohort and cache."""
-    cohort = folder / "cohort"
-    steps = {
-        "programme": ["synth", *programme, *ROUNDS, f"out={folder / 'programme'}"],
-        "index": ["index", f"source={folder / 'programme' / 'dicom'}", f"out={folder / 'index'}"],
-        "cohort": [
-            "cohort",
-            f"index={folder / 'index'}",
-            f"registry={folder / 'programme' / 'registry'}",
-            f"out={cohort}",
-            *SPLITS,
-            *DIVIDED[folder.name],
-        ],
-        "cache": ["cache", f"cohort={cohort}", f"out={folder / 'cache'}", *SMALL],
-    }
-    return {
-        f"{folder.name}: {name}": once(folder / f"{name}.done", step)
-        for name, step in steps.items()
-    }
 
 
 def train(out: Path, name: str, run: Run) -> dict[str, float]:

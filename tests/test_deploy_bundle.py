@@ -40,7 +40,7 @@ from mim.schemas.saved_settings import read_settings
 from mim.schemas.score_scale import Level, ScoreScale
 from mim.schemas.scores import PREDICTIONS, QUALITY_SCORES, SCORES
 from mim.schemas.table import read_table
-from mim.train.reference import reference_scale, reference_thresholds
+from mim.train.reference import reference_exams, reference_scale, reference_thresholds
 from mim.vocab import SELECTION_RATES, Criterion, Landmark, Outcome
 
 
@@ -101,7 +101,7 @@ def test_the_scale_holds_numbers_and_the_names_of_makers_and_software(
     bundle, run, cohort, monkeypatch
 ):
     monkeypatch.setattr(scale_module, "LEAST_EXAMS", 1)
-    scale = reference_scale(run)
+    scale = reference_scale(reference_exams(run))
     assert scale.makers
     assert any(scale.software.values())
     exams = pl.read_parquet(cohort / "exams.parquet")
@@ -117,13 +117,18 @@ def test_the_scale_holds_numbers_and_the_names_of_makers_and_software(
 
 def test_prevalence_is_said_and_used(run, cohort):
     rates = PrevalenceSettings(6, 0)
-    plain, weighted = reference_scale(run), reference_scale(run, rates)
+    plain, weighted = (
+        reference_scale(reference_exams(run)),
+        reference_scale(reference_exams(run), rates),
+    )
     assert plain.reference["screen_detected_per_1000"] is None
     assert weighted.reference["screen_detected_per_1000"] == 6
     assert weighted.whole.scores != plain.whole.scores
-    assert weighted.whole.thresholds == [t.threshold for t in reference_thresholds(run, rates)]
+    assert weighted.whole.thresholds == [
+        t.threshold for t in reference_thresholds(reference_exams(run), rates)
+    ]
     with pytest.raises(InputError, match="give both or neither"):
-        reference_scale(run, PrevalenceSettings(6, None))
+        reference_scale(reference_exams(run), PrevalenceSettings(6, None))
 
 
 @pytest.mark.slow
@@ -131,7 +136,7 @@ def test_export_takes_the_programmes_prevalence(run, tmp_path):
     keys = ["prevalence.screen_detected_per_1000=6", "prevalence.interval_per_1000=0"]
     assert main(["export", f"run={run}", f"out={tmp_path / 'bundle'}", *keys]) == 0
     loaded = load_bundle(tmp_path / "bundle")
-    assert loaded.scale == reference_scale(run, PrevalenceSettings(6, 0))
+    assert loaded.scale == reference_scale(reference_exams(run), PrevalenceSettings(6, 0))
     assert loaded.scale.whole.thresholds == list(loaded.thresholds.values())
 
 

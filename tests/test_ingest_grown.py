@@ -296,10 +296,10 @@ def test_a_second_run_into_one_folder_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "out"
     (out / "headers").mkdir(parents=True)
     (out / "index.html").write_text("the page of an earlier run")
-    held = os.open(out / "headers", os.O_RDONLY)
+    held = os.open(out, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
     try:
-        with pytest.raises(InputError, match="another run"):
+        with pytest.raises(InputError, match="another process"):
             write_index(tmp_path / "source", out, IndexSettings(), ALONE)
     finally:
         os.close(held)

@@ -25,6 +25,7 @@ from mim.schemas.scores import OF_TASK
 from mim.schemas.table import read_table
 from mim.train.card import RunCard
 from mim.train.reference import (
+    reference_exams,
     reference_images,
     reference_scale,
     reference_scores,
@@ -143,10 +144,10 @@ def test_its_thresholds_are_those_of_the_makers_exams_it_has_not_learnt_from(fit
     scores = pl.DataFrame(pl.from_arrow(reference_scores(fitted))).sort("exam", "breast")
     assert scores.equals(of_maker)
     exams = of_maker.group_by("exam").agg(pl.col("score").max())["score"].drop_nulls()
-    for threshold in reference_thresholds(fitted):
+    for threshold in reference_thresholds(reference_exams(fitted)):
         selected = (exams >= threshold.threshold).sum()
         assert selected <= threshold.selection_rate * len(exams)
-    scale = reference_scale(fitted)
+    scale = reference_scale(reference_exams(fitted))
     assert scale is not None
     assert scale.reference["makers"] == {"ge": len(exams)}
     assert RunCard.read(fitted).renormalised["scored"] == of_maker["exam"].n_unique()
@@ -160,7 +161,7 @@ def test_thresholds_of_a_maker_left_out_are_those_of_all_its_exams(cohort, cache
     assert scored == {*exams_of(cohort)["exam"]}
     page = report(Given(tmp_path / "out"), tmp_path / "page", EvaluateSettings(resamples=20))
     told = json.loads((page.page.parent / "metrics.json").read_text())["scales"]["out"]
-    thresholds = [one.threshold for one in reference_thresholds(tmp_path / "out")]
+    thresholds = [one.threshold for one in reference_thresholds(reference_exams(tmp_path / "out"))]
     assert told["whole"]["thresholds"] == thresholds, "the page's are the bundle's"
     assert told["reference"]["exams"] == len(scored)
     assert told["reference"]["split"] is None, "of training women and others"
@@ -190,8 +191,12 @@ def test_labels_change_nothing(trained, fitted, cohort, cache, tmp_path):
         .equals(reference_scores(fitted).select(names))
     )
     rare = PrevalenceSettings(6, 2)
-    assert reference_thresholds(tmp_path / "out", rare) == reference_thresholds(fitted)
-    assert reference_scale(tmp_path / "out", rare).intercept is None, "no probability"
+    assert reference_thresholds(reference_exams(tmp_path / "out"), rare) == reference_thresholds(
+        reference_exams(fitted)
+    )
+    assert reference_scale(reference_exams(tmp_path / "out"), rare).intercept is None, (
+        "no probability"
+    )
     everyone, _ = reference_images(card)
     assert everyone.table["exam"].equals(Exams(cohort, Cache(cache)).table["exam"])
 
@@ -215,7 +220,7 @@ def test_a_net_without_batch_normalisation_is_refused(run, tmp_path):
     renormalise(run, Maker.GE, tmp_path / "out", RenormaliseSettings(share=0), None)
     assert changed(run, tmp_path / "out") == set(), "thresholds and scale alone"
     assert "Batch normalisation" not in RunCard.read(tmp_path / "out").note
-    assert reference_thresholds(tmp_path / "out")
+    assert reference_thresholds(reference_exams(tmp_path / "out"))
 
 
 def test_exams_of_no_split_are_left_alone(trained, cohort, cache, tmp_path):

@@ -15,8 +15,6 @@ from mim.evaluate.makers_draws import MakerRun
 from mim.evaluate.makers_parts import Probed
 from mim.evaluate.makers_report import MakersLeftOut, makers_measured, write_makers_report
 from mim.evaluate.makers_table import Missing
-from mim.evaluate.operating import threshold_at
-from mim.evaluate.prevalence import prevalence_weights, where_known
 from mim.evaluate.reference import Reference, read_reference
 from mim.evaluate.report import Summary
 from mim.evaluate.sample import ModelScores, scored_by, take_sample
@@ -28,10 +26,10 @@ from mim.schemas.table import read_json, read_table
 from mim.train.checkpoints import BEST
 from mim.train.probe import FILE as PROBE
 from mim.train.probe import probe
-from mim.train.reference import reference_exams, reference_scores
+from mim.train.reference import reference_exams, reference_scores, reference_thresholds
 from mim.train.run import score
 from mim.train.scores import score_path
-from mim.vocab import SELECTION_RATES, Split, Task
+from mim.vocab import Split, Task
 
 COLUMN = "run "
 """How a run's column of scores begins, so that no folder has the name of another column."""
@@ -148,8 +146,7 @@ def _thresholds(
         exams = scored_by(reference, scores, Split.VALIDATION)
     if exams is None:
         raise InputError("there are none with a score")
-    weights = prevalence_weights(exams.outcome, where_known(exams.known, settings.prevalence))
-    return tuple(threshold_at(exams.score, weights, rate).threshold for rate in SELECTION_RATES)
+    return tuple(one.threshold for one in reference_thresholds(exams, settings.prevalence))
 
 
 def _probed(run: SweepRun, settings: EvaluateSettings) -> Probed:

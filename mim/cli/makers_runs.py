@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mim.data.settings import CHANGES_NOTHING
 from mim.errors import InputError
 from mim.evaluate.makers_table import Missing
 from mim.schemas.sweep import PLAN, State, read_plan, read_state
-from mim.train.card import CHANGES_NOTHING, RunCard
+from mim.train.card import RunCard
 from mim.train.checkpoints import BEST
 
 LEFT_OUT, SEED, METHOD = "data.leave_out_maker", "train.seed", "method"

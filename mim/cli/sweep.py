@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from time import perf_counter
 from typing import BinaryIO
@@ -20,7 +19,7 @@ from tqdm import tqdm
 
 from mim.config.sweeps import Job, Sweep
 from mim.errors import InputError
-from mim.schemas.folders import require_own
+from mim.schemas.folders import require_own, take_lock
 from mim.schemas.sweep import LOG, PLAN, JobState, State, SweepPlan, read_plan, read_state
 
 INTERRUPTED = 130
@@ -113,7 +112,7 @@ def _train(run: Path, job: Job) -> JobState:
     run.mkdir(exist_ok=True)
     began = perf_counter()
     with (run / LOG).open("ab") as log:
-        if not _is_ours(log):
+        if not take_lock(log.fileno()):
             return JobState()
         if is_done(run, job):
             return read_state(run)
@@ -130,20 +129,6 @@ def _train(run: Path, job: Job) -> JobState:
         )
         state.write(run)
         return state
-
-
-def _is_ours(log: BinaryIO) -> bool:
-    """Whether no other process trains the job of a log, which is held until it is closed.
-
-    Where the disk knows no locks, every job is ours. A killed process holds nothing.
-    """
-    try:
-        flock(log, LOCK_EX | LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass
-    return True
 
 
 def _in_process(words: list[str], log: BinaryIO) -> int:

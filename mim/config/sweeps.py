@@ -23,11 +23,9 @@ from mim.config.compose import checked_override, compose, shipped_files
 from mim.config.files import experiments
 from mim.config.help import usage
 from mim.config.keys import command_keys
+from mim.data.settings import CHANGES_NOTHING
 from mim.errors import InputError
 from mim.schemas.sweep import SweepPlan
-
-CHANGES_NOTHING = ("data.workers", "data.ahead")
-"""Keys that change when a batch comes and not what is in it."""
 
 SAFE = re.compile(r"[A-Za-z0-9.+-][A-Za-z0-9._+-]{0,39}")
 """Values that can stand in the name of a folder as they are."""
@@ -85,7 +83,7 @@ def plan_sweep(overrides: list[str]) -> Sweep:
         several = ", ".join(last[key].input_line or key for key in swept)
         raise InputError(f"-m: no job: of {several} one stands for no value; name the values")
     jobs = {job.name: job for job in (_job(out, swept, words) for words in combinations)}
-    apart = {*swept, "out", *CHANGES_NOTHING}
+    apart = {*swept, "out", *(f"data.{name}" for name in CHANGES_NOTHING)}
     fixed = [word for word in combinations[0] if _key(word) not in apart]
     values = {name: job.values for name, job in jobs.items()}
     return Sweep(out, SweepPlan(overrides, swept, fixed, values), list(jobs.values()))
@@ -207,5 +205,5 @@ def _value(command: TrainCommand, key: str) -> object:
 def _checksum(command: TrainCommand) -> str:
     """What tells a job that is done from one of other values; when a batch comes changes nothing."""
     values = asdict(command) | {"out": None}
-    values["data"] |= {key.rpartition(".")[2]: None for key in CHANGES_NOTHING}
+    values["data"] |= dict.fromkeys(CHANGES_NOTHING)
     return blake2b(json.dumps(values).encode(), digest_size=16).hexdigest()

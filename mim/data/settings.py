@@ -5,6 +5,9 @@ from enum import StrEnum
 
 from mim.image.settings import Harmonise
 
+CHANGES_NOTHING = ("workers", "ahead")
+"""Settings of the loader that change when a batch comes and not what is in it."""
+
 
 class Place(StrEnum):
     """Where images are changed."""

@@ -38,7 +38,7 @@ from mim.model.settings import TaskSettings
 from mim.schemas.saved_settings import read_settings
 from mim.schemas.table import write_json
 from mim.train.card import RunCard
-from mim.train.reference import reference_scale, reference_thresholds
+from mim.train.reference import reference_exams, reference_scale, reference_thresholds
 from mim.train.run import data_of, load_task
 from mim.vocab import Split, Task
 
@@ -154,11 +154,12 @@ def _readings(
     run: Path, card: RunCard, learnt: bool, prevalence: PrevalenceSettings | None
 ) -> dict[str, Any]:
     """How exam scores are read, and what exams were like; nothing where no scores are learnt."""
-    scale = reference_scale(run, prevalence) if learnt else None
-    if scale is None:
+    exams = reference_exams(run) if learnt else None
+    scale = None if exams is None else reference_scale(exams, prevalence)
+    if exams is None or scale is None:
         return {"thresholds": [], "scale": None, "reference": None}
-    thresholds = reference_thresholds(run, prevalence)
-    reference = monitor_reference(run, card, scale, prevalence)
+    thresholds = reference_thresholds(exams, prevalence)
+    reference = monitor_reference(exams, card, scale, prevalence)
     return {
         "thresholds": list(map(asdict, thresholds)),
         "scale": asdict(scale),

@@ -1,7 +1,5 @@
 """What a run's reference exams are like, for ``mim monitor``: scores, shares selected, pictures."""
 
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
@@ -10,29 +8,27 @@ from mim.data.cache import Cache
 from mim.data.exams import Exams, find_rows
 from mim.evaluate.bootstrap import Floats
 from mim.evaluate.prevalence import prevalence_weights, where_known
+from mim.evaluate.scored import Scored
 from mim.evaluate.settings import PrevalenceSettings
 from mim.image.looks import Looks, mean_looks
 from mim.monitor.reference import ReferenceExams, fit_reference
 from mim.schemas.monitored import MEASURES, SCORE, MonitorReference
 from mim.schemas.score_scale import ScoreScale
 from mim.train.card import RunCard
-from mim.train.reference import reference_exams, reference_images
+from mim.train.reference import reference_images
 
 
 def monitor_reference(
-    run: Path, card: RunCard, scale: ScoreScale, prevalence: PrevalenceSettings | None
+    found: Scored, card: RunCard, scale: ScoreScale, prevalence: PrevalenceSettings | None
 ) -> MonitorReference | None:
     """Counts and quantiles of the reference exams; None where they are too few.
 
     Args:
-        run: the run's folder.
+        found: the run's reference exams.
         card: its card.
         scale: of the same exams; the thresholds by which they are selected.
         prevalence: what the programme sees, where these exams hold more cancers or fewer.
     """
-    found = reference_exams(run)
-    if found is None:
-        return None
     inputs = _inputs(*reference_images(card), found.rows["exam"].to_list())
     exams = ReferenceExams(
         woman=found.woman,

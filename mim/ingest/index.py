@@ -6,8 +6,6 @@
 ``images/`` and ``headers/`` hold identifiers, nothing else does.
 """
 
-import fcntl
-import os
 import re
 import shutil
 from collections import Counter
@@ -35,6 +33,7 @@ from mim.ingest.publish import Published, publish
 from mim.ingest.rules import rules_id
 from mim.ingest.settings import Check, IndexSettings
 from mim.schemas.cohort import ATTRITION, KEPT, attrition_rows
+from mim.schemas.folders import held
 from mim.schemas.table import read_json, write_json, write_table
 from mim.workers.run import run
 from mim.workers.settings import Executor, WorkersSettings
@@ -119,28 +118,14 @@ def write_index(
 
 @contextmanager
 def _alone(plan: Plan) -> Iterator[None]:
-    """Hold the working layer for one run, and take its scratch away before and after.
-
-    Where the disk knows no locks, nobody is kept out. A killed run holds nothing.
-    """
-    plan.headers.mkdir(parents=True, exist_ok=True)
-    handle = os.open(plan.headers, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"out={plan.out}: another run is writing this index; wait for its end"
-            ) from None
-        except OSError:
-            pass
+    """Hold the index for one run, and take its scratch away before and after."""
+    with held(plan.out):
+        plan.headers.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(plan.scratch, ignore_errors=True)
         try:
             yield
         finally:
             shutil.rmtree(plan.scratch, ignore_errors=True)
-    finally:
-        os.close(handle)
 
 
 def _plan(source: Path, out: Path, settings: IndexSettings) -> Plan:

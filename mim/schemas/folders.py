@@ -53,14 +53,24 @@ def held(out: Path) -> Iterator[None]:
     out.mkdir(parents=True, exist_ok=True)
     handle = os.open(out, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not take_lock(handle):
             raise InputError(
                 f"out={out}: another process is writing it; wait for its end, or choose another out"
-            ) from None
-        except OSError:
-            pass
+            )
         yield
     finally:
         os.close(handle)
+
+
+def take_lock(handle: int) -> bool:
+    """Whether an open file or folder is now this process's, until it is closed or the process dies.
+
+    Where the disk knows no locks, it is.
+    """
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True

@@ -168,8 +168,12 @@ def end_tracking(found: Sequence[Logger]) -> None:
 
     What it noted for its own makers, which names places of this machine, is deleted.
     """
-    for logger in found:
-        if isinstance(logger, WandbLogger):
-            folder = Path(logger.experiment.dir).parent
-            logger.experiment.finish()
-            shutil.rmtree(folder / "logs", ignore_errors=True)
+    tracked = [logger.experiment for logger in found if isinstance(logger, WandbLogger)]
+    folders = [Path(experiment.dir).parent for experiment in tracked]
+    for experiment in tracked:
+        experiment.finish()
+    if tracked:
+        # Its service goes on writing after the end of a run: seen in 1 of 40.
+        wandb.teardown()
+    for folder in folders:
+        shutil.rmtree(folder / "logs", ignore_errors=True)

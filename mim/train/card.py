@@ -17,7 +17,7 @@ from torch import Tensor
 from mim import __version__
 from mim.data.datamodule import ExamData
 from mim.data.exams import Exams
-from mim.data.settings import DataSettings
+from mim.data.settings import CHANGES_NOTHING, DataSettings
 from mim.errors import InputError
 from mim.model.settings import ModelSettings, TaskSettings
 from mim.schemas.cohort import read_about
@@ -32,9 +32,6 @@ from mim.train.start import model_weights
 from mim.vocab import Split
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "timm", "numpy", "opencv-python-headless")
-
-CHANGES_NOTHING = ("workers", "ahead")
-"""Settings of the loader with which a run may go on whatever they were."""
 
 
 @dataclass

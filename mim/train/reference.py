@@ -32,20 +32,18 @@ FITTED = Path("scores") / "fitted-cancer.parquet"
 
 
 def reference_thresholds(
-    run: Path, prevalence: PrevalenceSettings | None = None
+    exams: Scored, prevalence: PrevalenceSettings | None = None
 ) -> list[Threshold]:
-    """Thresholds of the exam's cancer score at ``SELECTION_RATES``; none without reference exams."""
-    exams = reference_exams(run)
-    if exams is None:
-        return []
+    """Thresholds of the exam's cancer score at ``SELECTION_RATES``, by the reference exams."""
     weights = prevalence_weights(exams.outcome, where_known(exams.known, prevalence))
     return [threshold_at(exams.score, weights, rate) for rate in SELECTION_RATES]
 
 
-def reference_scale(run: Path, prevalence: PrevalenceSettings | None = None) -> ScoreScale | None:
-    """The scale of the exam's cancer score; None without reference exams."""
-    exams = reference_exams(run)
-    return None if exams is None else scale_of(exams, where_known(exams.known, prevalence))
+def reference_scale(
+    exams: Scored, prevalence: PrevalenceSettings | None = None
+) -> ScoreScale | None:
+    """The scale of the exam's cancer score, by the reference exams."""
+    return scale_of(exams, where_known(exams.known, prevalence))
 
 
 def reference_exams(run: Path) -> Scored | None:
