@@ -111,7 +111,8 @@ class MadeSweep:
         self.outcomes = folder.parent / "outcomes.parquet"
         self.jobs: dict[str, dict[str, Any]] = {}
         folder.mkdir(parents=True, exist_ok=True)
-        pl.concat([self.test, self.validation]).write_parquet(self.outcomes)
+        self.train = made_exams(count // 2, 3, split="train")
+        pl.concat([self.test, self.validation, self.train]).write_parquet(self.outcomes)
 
     def whole(
         self, methods: Sequence[str] = ("plain", "better"), seeds: Sequence[int] = SEEDS
@@ -130,7 +131,7 @@ class MadeSweep:
         )
 
     def fitted_to(self, maker: str, share: float) -> dict[str, Any]:
-        """What the card of a run says that was fitted to a maker's validation exams."""
+        """What the card of a run says that was fitted to a maker's training exams."""
         return {"maker": maker, "share": share, "cohort": str(self.outcomes), "cache": "cache"}
 
     def run(
@@ -156,7 +157,7 @@ class MadeSweep:
                 SCORES.from_rows(rows.to_dicts()), folder / "scores" / f"{split}-cancer.parquet"
             )
         if "renormalised" in changed:
-            of_maker = self.validation.filter(maker=left_out)
+            of_maker = self.train.filter(maker=left_out)
             score = expit(made_scores(of_maker, method, left_out, seed, self._seen))
             rows = of_maker.with_columns(score=pl.Series(score), priors=pl.lit(0, pl.Int32))
             write_table(SCORES.from_rows(rows.to_dicts()), folder / FITTED)

@@ -137,6 +137,21 @@ def test_a_job_that_another_process_trains_is_left_to_it(words, tmp_path, capsys
     assert state_of(tmp_path / "out", "seed=2")[0] is State.FAILED
 
 
+def test_a_job_that_another_process_ends_meanwhile_is_not_trained_again(words, tmp_path, capsys):
+    _, later = plan_sweep([*words, "train.seed=1,2"]).jobs
+    ended, run = tmp_path / "ended", tmp_path / "out" / later.name
+    JobState(State.DONE, None, 1.0, later.settings).write(ended)
+    (ended / "run.json").write_text("{}")
+    (tmp_path / "torch.py").write_text(
+        f"import shutil\nshutil.copytree({str(ended)!r}, {str(run)!r}, dirs_exist_ok=True)\n"
+        "raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')\n"
+    )
+    assert main(["train", "-m", *words, "train.seed=1,2"]) == 1
+    assert capsys.readouterr().out == "1 of 2 runs are done\n"
+    assert state_of(tmp_path / "out", "seed=2") == (State.DONE, None)
+    assert (run / "log.txt").read_bytes() == b""
+
+
 def test_one_wrong_value_and_no_job_begins(words, tmp_path, capsys):
     assert main(["train", "-m", *words, "train.seed=1,2,-3"]) == 2
     assert capsys.readouterr().err == "mim train: train.seed: expected 0 to 4294967295, got -3\n"

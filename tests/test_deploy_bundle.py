@@ -32,14 +32,17 @@ from mim.export import bundle as export_bundle
 from mim.export.bundle import write_bundle
 from mim.export.onnx import run_torch
 from mim.export.outputs import OUTPUTS
+from mim.export.reference import monitor_reference
 from mim.image.greys import GreyStandard, learn_standard
 from mim.image.settings import Harmonise, RecipeSettings
 from mim.model.exam import SCORE_NAMES, ExamModel
 from mim.model.settings import ModelSettings, TaskSettings
+from mim.monitor import reference as watched_module
 from mim.schemas.saved_settings import read_settings
 from mim.schemas.score_scale import Level, ScoreScale
 from mim.schemas.scores import PREDICTIONS, QUALITY_SCORES, SCORES
 from mim.schemas.table import read_table
+from mim.train.card import RunCard
 from mim.train.reference import reference_exams, reference_scale, reference_thresholds
 from mim.vocab import SELECTION_RATES, Criterion, Landmark, Outcome
 
@@ -129,6 +132,23 @@ def test_prevalence_is_said_and_used(run, cohort):
     ]
     with pytest.raises(InputError, match="give both or neither"):
         reference_scale(reference_exams(run), PrevalenceSettings(6, None))
+
+
+def test_what_the_watch_compares_with_counts_by_the_programmes_prevalence(run, monkeypatch):
+    monkeypatch.setattr(watched_module, "LEAST_EXAMS", 1)
+    exams, rates = reference_exams(run), PrevalenceSettings(6, 2)
+    scale = reference_scale(exams, rates)
+    half = dataclasses.replace(scale.whole, thresholds=[float(np.median(exams.score))] * len(SELECTION_RATES))
+    found = monitor_reference(exams, RunCard.read(run), dataclasses.replace(scale, whole=half), rates)
+    kinds = {"screen-detected cancer": 0.006, "interval cancer": 0.002}
+    weight = np.zeros(len(exams.score))
+    for kind, share in kinds.items():
+        weight[exams.outcome == kind] = share / (exams.outcome == kind).sum()
+    others = ~np.isin(exams.outcome, list(kinds))
+    weight[others] = (1 - sum(kinds.values())) / others.sum()
+    selected = exams.score[:, None] >= np.array(half.thresholds)
+    assert found.whole.selected == pytest.approx((weight @ selected).tolist())
+    assert found.whole.selected != pytest.approx(selected.mean(axis=0).tolist())
 
 
 @pytest.mark.slow

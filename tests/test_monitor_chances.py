@@ -81,6 +81,20 @@ def test_the_chance_of_a_spread_is_that_of_a_table_worked_by_hand():
     assert spread_chance(values, HALVES) == pytest.approx(chi2.sf(statistic, 1))
 
 
+def test_every_bin_tells():
+    """Of ten bins the last alone holds too many: 28 of 100, where 10 are expected, 8 in the others."""
+    values = np.repeat(np.arange(10) - 0.5, [8] * 9 + [28])
+    reference = Spread(1000, list(np.arange(9.0)), [0.1] * 10, [0, 0, 0])
+    here, there = np.array([8] * 9 + [28]), np.full(10, 100)
+    expected = (here + there) / 1100
+    statistic = sum(
+        ((seen - n * expected) ** 2 / (n * expected)).sum()
+        for seen, n in ((here, 100), (there, 1000))
+    )
+    assert spread_chance(values, reference) == pytest.approx(chi2.sf(statistic, 9))
+    assert spread_chance(values, reference) < 1e-3
+
+
 def test_a_spread_of_one_value_has_changed_where_the_value_has():
     reference = spread(np.full(200, 0.085))
     assert spread_chance(np.full(60, 0.085), reference) == 1

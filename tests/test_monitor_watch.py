@@ -218,6 +218,15 @@ def test_what_cannot_be_compared_is_refused(bundle, tmp_path, capsys, changes, c
     assert not out.exists()
 
 
+def test_no_folder_is_refused(bundle, tmp_path, capsys):
+    card = write_bundle_card(bundle, tmp_path / "bundle")
+    out = tmp_path / "page"
+    assert main(["monitor", f"bundle={card}", "predictions=[]", f"out={out}"]) == 2
+    assert capsys.readouterr().err == (
+        "mim monitor: predictions: expected a folder or more that mim predict wrote, got none\n"
+    )
+
+
 def test_an_older_bundle_and_predictions_without_a_date_are_refused(bundle, tmp_path, capsys):
     (tmp_path / "bundle.json").write_text(json.dumps({"checksum": CHECKSUM, "note": ""}))
     with pytest.raises(InputError, match="written by an older mim"):

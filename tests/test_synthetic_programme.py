@@ -3,7 +3,11 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
+import time
 from datetime import date
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -74,6 +78,28 @@ def test_a_killed_job_goes_on_to_the_same_result(small, tmp_path):
     (out / "dicom" / ".W000002.unfinished" / "half.dcm").write_bytes(b"half")
     write_programme(out, settings())
     assert contents(out) == contents(small)
+
+
+@pytest.mark.slow
+def test_its_processes_end_with_it(tmp_path):
+    words = ["synth", f"out={tmp_path / 'out'}", "women=500", "shrink=8", "workers=2"]
+    with subprocess.Popen([sys.executable, "-m", "mim", *words], stderr=subprocess.DEVNULL) as one:
+        until = time.monotonic() + 120
+        while not list(tmp_path.glob("out/dicom/W*")) and time.monotonic() < until:
+            time.sleep(0.1)
+        threads = Path(f"/proc/{one.pid}/task").glob("*/children")
+        started = [number for path in threads for number in path.read_text().split()]
+        one.kill()
+    assert len(started) >= 2
+    while any(map(running, started)) and time.monotonic() < until + 60:
+        time.sleep(0.1)
+    assert not any(map(running, started))
+
+
+def running(number):
+    """Whether a process is there and has not ended unnoticed."""
+    status = Path(f"/proc/{number}/status")
+    return status.exists() and "(zombie)" not in status.read_text()
 
 
 def test_finished_women_are_not_written_again(small, tmp_path):

@@ -103,9 +103,11 @@ def read_exams(folders: Sequence[Path], bundle: Bundle, period: Period) -> tuple
     has a score.
 
     Raises:
-        InputError: a folder holds no predictions, another bundle's, or some of two runs; or none has
-            a scored exam with a date.
+        InputError: there is no folder, or one holds no predictions, another bundle's, or some of two
+            runs; or none has a scored exam with a date.
     """
+    if not folders:
+        raise InputError("predictions: expected a folder or more that mim predict wrote, got none")
     rows: dict[str, dict[str, Any]] = {}
     count = 0
     for folder in folders:

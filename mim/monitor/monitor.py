@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mim import __version__
+from mim.evaluate.sections import counted
 from mim.monitor.alarms import alarms_of, remedies
 from mim.monitor.exams import Bundle, Counts, Watched, periods_between, read_bundle, read_exams
 from mim.monitor.page import Found, monitor_page
@@ -61,8 +62,9 @@ def write_monitor(
     }
     write_json(out / "monitor.json", facts)
     print(
-        f"{counts.watched:,} exams of {len(found.machines)} machines, {len(found.looks):,} comparisons, "
-        f"{len(found.alarms)} alarms: {out / 'index.html'}"
+        f"{counted(counts.watched, 'exam')} of {counted(len(found.machines), 'machine')}, "
+        f"{counted(len(found.looks), 'comparison')}, {counted(len(found.alarms), 'alarm')}: "
+        f"{out / 'index.html'}"
     )
     return len(found.alarms)
 
