@@ -52,7 +52,7 @@ METHODS = (
 )
 SEEDS = (1, 2, 3)
 MAKERS = (Maker.SIEMENS, Maker.HOLOGIC, Maker.GE, Maker.PHILIPS)
-FITTED = {"plain": (0, 1), "landmarks": (0, 1), "landmarks_style": (0, 1)}
+FITTED = {"plain": (0, 1), "landmarks_style": (0, 1)}
 """Shares of new statistics with which runs are fitted to the maker left out, by method."""
 
 

@@ -43,7 +43,7 @@ def page(facts: Mapping[str, Any], report: Path, before: str) -> str:
         report: folder that ``mim evaluate sweep=`` wrote.
         before: the page as it was, whose last chapter stays.
     """
-    found = _Found(pl.read_csv(report / "makers.csv"))
+    found = _Found(pl.read_csv(report / "makers.csv", infer_schema_length=None))
     told = read_json(report / "metrics.json")
     _, remarks, written = before.partition(REMARKS)
     parts = [
@@ -57,7 +57,7 @@ def page(facts: Mapping[str, Any], report: Path, before: str) -> str:
         "## What thresholds select\n",
         _thresholds(found, told),
         "## Can the maker be told from the features?\n",
-        _probes(pl.read_csv(report / "probes.csv")),
+        _probes(pl.read_csv(report / "probes.csv", infer_schema_length=None)),
         (remarks or REMARKS) + (written or "\n"),
     ]
     return "\n".join(parts)

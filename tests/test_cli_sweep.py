@@ -213,7 +213,7 @@ def children(out: Path) -> list[int]:
 
 
 def wait_until(true, what: str) -> None:
-    gone = time.monotonic() + 120
+    gone = time.monotonic() + 300
     while not true():
         assert time.monotonic() < gone, what
         time.sleep(0.05)

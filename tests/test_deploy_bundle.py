@@ -138,8 +138,12 @@ def test_what_the_watch_compares_with_counts_by_the_programmes_prevalence(run, m
     monkeypatch.setattr(watched_module, "LEAST_EXAMS", 1)
     exams, rates = reference_exams(run), PrevalenceSettings(6, 2)
     scale = reference_scale(exams, rates)
-    half = dataclasses.replace(scale.whole, thresholds=[float(np.median(exams.score))] * len(SELECTION_RATES))
-    found = monitor_reference(exams, RunCard.read(run), dataclasses.replace(scale, whole=half), rates)
+    half = dataclasses.replace(
+        scale.whole, thresholds=[float(np.median(exams.score))] * len(SELECTION_RATES)
+    )
+    found = monitor_reference(
+        exams, RunCard.read(run), dataclasses.replace(scale, whole=half), rates
+    )
     kinds = {"screen-detected cancer": 0.006, "interval cancer": 0.002}
     weight = np.zeros(len(exams.score))
     for kind, share in kinds.items():

@@ -170,16 +170,21 @@ def test_of_a_run_its_card_is_told():
 
 
 def test_of_a_run_harmonised_and_fitted_to_a_maker_its_card_is_true():
-    run = RUN | {"greys": {"kind": "landmarks"}, "renormalised": {"maker": "ge"}}
+    fitted = {"maker": "ge", "exams": 71, "share": 0.5}
+    run = RUN | {"greys": {"kind": "landmarks"}, "renormalised": fitted}
     items = by_number(facts(run, chosen_by_validation=False))
     said = " ".join(item.text or "" for item in items.values())
     assert "grey levels harmonised by landmarks" in said
     assert "validation women chose nothing" in said
-    assert "Exams of ge that it was fitted to chose its thresholds" in said
+    assert "Exams of GE that it was fitted to chose its thresholds" in said
     assert "The last epoch is kept" in said
     assert "best epoch" not in said
     plain = " ".join(item.text or "" for item in by_number(facts(RUN)).values())
     assert "harmonised" not in plain
+    for number in ("12f", "24"):
+        said = "Batch normalisation, thresholds and scale were fitted to 71 unlabelled exams of GE"
+        assert said in (items[number].text or "")
+        assert (by_number(facts(RUN))[number].text or "").startswith("None")
     assert "validation women chose its checkpoint and its thresholds" in plain
 
 

@@ -303,7 +303,7 @@ def test_without_exams_or_cancers_there_is_less_and_it_is_said() -> None:
     assert scale_of(alike(0, 1).scored(), AS_THEY_ARE) is None
     scale = whole_only(np.linspace(0, 1, 40).tolist())
     assert (scale.intercept, scale.slope) == (None, None)
-    assert scale.reason == "0 validation exams are known to have a cancer; a probability needs 10"
+    assert scale.reason == "0 reference exams are known to have a cancer; a probability needs 10"
     assert scale.read(np.array([0.5]), ["ge"], [None]).probability is None
     backwards = alike(2000, 18)
     backwards.score = 1 - backwards.score

@@ -207,7 +207,10 @@ def test_the_share_and_the_command(trained, fitted, tmp_path, capsys):
     out = tmp_path / "half"
     words = [f"run={trained}", "maker=ge", f"out={out}", "share=0.5"]
     assert main(["renormalise", *words]) == 0
-    assert "exams of" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    few = RunCard.read(out).renormalised["scored"]
+    assert "exams of" in said
+    assert f"thresholds rest on {few} exams, of which 3.2 % are {few * 0.032:.1f}; take 313" in said
     first = "model.encoder.backbone.net.bn1.running_mean"
     old, new, half = (weights(run)[first] for run in (trained, fitted, out))
     torch.testing.assert_close(half, (old + new) / 2)

@@ -81,7 +81,7 @@ class CardFacts:
         parts = {"its checkpoint": self.chosen_by_validation, "its thresholds": not fitted}
         said = " and ".join(what for what, so in parts.items() if so) or "nothing"
         if fitted:
-            by = f"Exams of {fitted['maker']} that it was fitted to chose its thresholds."
+            by = f"Exams of {maker_name(fitted['maker'])} that it was fitted to chose its thresholds."
             return f"{said}, test women only measure it. {by}"
         return f"{said}, test women only measure it."
 

@@ -244,7 +244,7 @@ def _probability(reference: Exams) -> tuple[float | None, float | None, str | No
             None,
             None,
             (
-                f"{min(cancers, others)} validation exams are known to have {few}; "
+                f"{min(cancers, others)} reference exams are known to have {few}; "
                 f"a probability needs {LEAST_CANCERS}"
             ),
         )
@@ -256,7 +256,7 @@ def _probability(reference: Exams) -> tuple[float | None, float | None, str | No
         np.concatenate([weight * sure, weight * (1 - sure)]),
     )
     if not slope > 0:
-        return None, None, "a higher score does not mean more cancers among the validation exams"
+        return None, None, "a higher score does not mean more cancers among the reference exams"
     return intercept - float(np.log(known.known_weight[~known.cancer].mean())), slope, None
 
 

@@ -47,10 +47,11 @@ def case_pictures(run: Path, exams: Sequence[str]) -> dict[str, bytes]:
     rows = find_rows(pa.chunked_array([list(exams)], pa.string()), data.everyone.table["exam"])
     for exam, row in zip(exams, rows.tolist(), strict=True):
         split = Split(data.everyone.table["split"][row].as_py()) if row >= 0 else Split.UNUSED
-        if split is not Split.UNUSED:
-            dataset = data.dataset(split)
-            batch = dataset[[Draw(int(np.searchsorted(dataset.rows, row)), 0)]]
-            [views] = drawn_views(model, batch, TARGETS[Task.CANCER])
+        if split is Split.UNUSED:
+            continue
+        dataset = data.dataset(split)
+        for place in np.flatnonzero(dataset.rows == row).tolist():
+            [views] = drawn_views(model, dataset[[Draw(place, 0)]], TARGETS[Task.CANCER])
             pictures[exam] = side_by_side(views)
     return pictures
 

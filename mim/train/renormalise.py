@@ -10,6 +10,7 @@ to select needs no outcome. They must be exams of the programme as they come, th
 whom the run was trained on are not counted, since it knows them too well.
 """
 
+import math
 import os
 import shutil
 from collections import Counter
@@ -49,13 +50,16 @@ from mim.train.scores import score_batches
 from mim.train.settings import RenormaliseSettings
 from mim.train.start import ENCODER, weights_fingerprint
 from mim.train.task import ExamTask
-from mim.vocab import Maker, Split, Task
+from mim.vocab import SELECTION_RATES, Maker, Split, Task
 
 EXAMS_TOGETHER = 32
 """Exams in a batch at most. Of more images at once, statistics depend less on who came together."""
 
 LEAST_EXAMS = 8
 """Of fewer, statistics tell more of these exams than of the maker."""
+
+ENOUGH_SELECTED = 10
+"""Exams above the highest threshold; of ten, the share selected is known to a third of itself."""
 
 SEED = 0
 """Of the order in which exams come, so that a batch is a mixture of them."""
@@ -120,7 +124,8 @@ def renormalise(
     images = tqdm(_images(exams.dataset, card), desc=f"fit to {maker}", unit="batch")
     fit_statistics(encoder, images, settings.share)
     scores = _scores(task, card, own, exams)
-    about["scored"] = 0 if scores is None else len(scores["exam"].unique())
+    scored = 0 if scores is None else len(scores["exam"].unique())
+    about["scored"] = scored
     unfinished = out.with_name(f".{out.name}.{os.getpid()}.unfinished")
     try:
         _write(
@@ -135,6 +140,17 @@ def renormalise(
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     print(f"fitted to {about['images']} images, {about['exams']} exams of {about['women']} women")
+    if scores is not None:
+        _say_if_few(scored)
+
+
+def _say_if_few(exams: int) -> None:
+    rate = min(SELECTION_RATES)
+    if exams * rate < ENOUGH_SELECTED:
+        print(
+            f"thresholds rest on {exams} exams, of which {100 * rate:g} % are {exams * rate:.1f}; "
+            f"take {math.ceil(ENOUGH_SELECTED / rate)} or more"
+        )
 
 
 def _require_free(out: Path) -> None:
