@@ -5,6 +5,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -92,92 +93,115 @@ def word(where: NDArray[np.bool_], yes: str, no: str | None = None) -> pl.Series
     return pl.select(pl.when(pl.Series(where)).then(pl.lit(yes)).otherwise(pl.lit(no))).to_series()
 
 
+Columns = dict[str, Any]
+"""Of one table, by their names."""
+
+
 def write_registry(made: Made, folder: Path, marked: pl.Series) -> None:
     """The registry's tables as Parquet; one exam in 300 of the archive is not in it.
 
     ``marked``: SOP Instance UIDs of the images with landmarks.
     """
     folder.mkdir(parents=True)
-    some, rng = made.some, made.rng
-    exam = np.flatnonzero(~some(made.exams, 1 / 300))
-    woman, day = made.woman[exam], made.day[exam]
+    exam = np.flatnonzero(~made.some(made.exams, 1 / 300))
     ids = accession_numbers(exam)
-    uids = pl.Series(some(len(exam), 0.3))
-    tables = {
-        "exams": {
-            "exam_id": ids,
-            "woman_id": patient_ids(woman),
-            "exam_date": day,
-            "study_uid": study_uids(exam).zip_with(uids, pl.Series([None], dtype=pl.String)),
-            "site": numbered("unit {}", made.site[exam]),
-        }
+    uids = pl.Series(made.some(len(exam), 0.3))
+    exams = {
+        "exam_id": ids,
+        "woman_id": patient_ids(made.woman[exam]),
+        "exam_date": made.day[exam],
+        "study_uid": study_uids(exam).zip_with(uids, pl.Series([None], dtype=pl.String)),
+        "site": numbered("unit {}", made.site[exam]),
     }
+    tables = {"exams": exams, "women": _women(made), "cancers": _cancers(made)}
+    tables |= _decisions_and_readings(made, exam, ids)
+    tables |= _density_and_quality(made, ids)
+    tables["landmarks"] = _landmarks(made, marked)
+    for name, columns in tables.items():
+        pl.DataFrame(columns, nan_to_null=True).write_parquet(folder / f"{name}.parquet")
+
+
+def _women(made: Made) -> Columns:
     everyone = np.arange(len(made.born))
     last = np.full(len(everyone), np.datetime64("1900-01-01"))
     np.maximum.at(last, made.woman, made.day)
-    left = np.maximum(last, np.minimum(made.diagnosed, made.day.max())) + rng.integers(
-        1, 900, len(last)
-    )
-    tables["women"] = {
+    stays = np.maximum(last, np.minimum(made.diagnosed, made.day.max()))
+    left = stays + made.rng.integers(1, 900, len(last))
+    return {
         "woman_id": patient_ids(everyone),
         "birth_year": made.born,
-        "death_date": np.where(some(len(everyone), 0.03), left, np.datetime64("NaT")),
-        "emigration_date": np.where(some(len(everyone), 0.01), left, np.datetime64("NaT")),
+        "death_date": np.where(made.some(len(everyone), 0.03), left, np.datetime64("NaT")),
+        "emigration_date": np.where(made.some(len(everyone), 0.01), left, np.datetime64("NaT")),
     }
-    ill = made.with_cancer
-    tables["cancers"] = {
+
+
+def _cancers(made: Made) -> Columns:
+    rng, ill = made.rng, made.with_cancer
+    return {
         "woman_id": patient_ids(ill),
         "diagnosis_date": made.diagnosed[ill],
         "breast": drawn(["L", "R", None], rng.choice(3, len(ill), p=(0.49, 0.49, 0.02))),
-        "invasive": some(len(ill), 0.8),
+        "invasive": made.some(len(ill), 0.8),
         "found_by": drawn(["screening", "symptoms", None], rng.choice(3, len(ill))),
     }
-    until = (made.diagnosed[woman] - day).astype(int)
+
+
+def _decisions_and_readings(
+    made: Made, exam: NDArray[np.int64], ids: pl.Series
+) -> dict[str, Columns]:
+    """The first reader is suspicious of one breast of each exam that is discussed, or of both."""
+    some, rng, count = made.some, made.rng, len(exam)
+    until = (made.diagnosed[made.woman[exam]] - made.day[exam]).astype(int)
     found = (until >= 0) & (until < 100)
-    discussed = found | some(len(exam), 0.07)
-    recalled = found | (discussed & some(len(exam), 0.4))
-    decided = some(len(exam), 0.97)
-    tables["decisions"] = {
-        "exam_id": ids.filter(decided),
-        "consensus": discussed[decided],
-        "recalled": recalled[decided],
-    }
-    # The first reader is suspicious of one breast of each exam that is discussed, or of both.
-    positive = np.repeat(discussed, 4) & some(4 * len(exam), 0.4)
+    discussed = found | some(count, 0.07)
+    recalled = found | (discussed & some(count, 0.4))
+    decided = some(count, 0.97)
+    positive = np.repeat(discussed, 4) & some(4 * count, 0.4)
     positive[4 * np.flatnonzero(discussed) + rng.integers(0, 2, discussed.sum())] = True
-    tables["readings"] = {
-        "exam_id": ids.gather(np.repeat(np.arange(len(exam)), 4)),
-        "reader": numbered(
-            "reader {}", np.arange(4 * len(exam)) // 2 % 2 + made.site[exam].repeat(4) * 2
-        ),
-        "breast": drawn("LR", np.tile([0, 1, 0, 1], len(exam))),
-        "score": np.where(positive, rng.integers(2, 6, 4 * len(exam)), 1),
-    }
-    read = np.flatnonzero(some(len(exam), 0.3))
-    tables["density"] = {
-        "exam_id": ids.gather(read.repeat(2)),
-        "breast": drawn("LR", np.tile([0, 1], len(read))),
-        "density": drawn("abcd", rng.integers(0, 4, 2 * len(read))),
-    }
-    sides, views = zip(*VIEW_SLOTS, strict=True)
-    tables["density"]["percent"] = rng.uniform(0, 60, 2 * len(read))
-    tables["quality"] = {
-        "exam_id": ids.gather(read.repeat(4)),
-        "breast": drawn(sides, np.tile(np.arange(4), len(read))),
-        "view": drawn(views, np.tile(np.arange(4), len(read))),
-        "grade": drawn("PGMI", rng.integers(0, 4, 4 * len(read))),
-        **{name.value: some(4 * len(read), 0.5) for name in Criterion},
-    }
-    tables["landmarks"] = {
-        "sop_uid": marked,
-        **{
-            f"{name}_{axis}": rng.uniform(0, 2500, len(marked))
-            for name in Landmark
-            for axis in "xy"
+    reader = np.arange(4 * count) // 2 % 2 + made.site[exam].repeat(4) * 2
+    return {
+        "decisions": {
+            "exam_id": ids.filter(decided),
+            "consensus": discussed[decided],
+            "recalled": recalled[decided],
+        },
+        "readings": {
+            "exam_id": ids.gather(np.repeat(np.arange(count), 4)),
+            "reader": numbered("reader {}", reader),
+            "breast": drawn("LR", np.tile([0, 1, 0, 1], count)),
+            "score": np.where(positive, rng.integers(2, 6, 4 * count), 1),
         },
     }
-    for name, columns in tables.items():
-        pl.DataFrame(columns, nan_to_null=True).write_parquet(folder / f"{name}.parquet")
+
+
+def _density_and_quality(made: Made, ids: pl.Series) -> dict[str, Columns]:
+    some, rng = made.some, made.rng
+    read = np.flatnonzero(some(len(ids), 0.3))
+    sides, views = zip(*VIEW_SLOTS, strict=True)
+    return {
+        "density": {
+            "exam_id": ids.gather(read.repeat(2)),
+            "breast": drawn("LR", np.tile([0, 1], len(read))),
+            "density": drawn("abcd", rng.integers(0, 4, 2 * len(read))),
+            "percent": rng.uniform(0, 60, 2 * len(read)),
+        },
+        "quality": {
+            "exam_id": ids.gather(read.repeat(4)),
+            "breast": drawn(sides, np.tile(np.arange(4), len(read))),
+            "view": drawn(views, np.tile(np.arange(4), len(read))),
+            "grade": drawn("PGMI", rng.integers(0, 4, 4 * len(read))),
+            **{name.value: some(4 * len(read), 0.5) for name in Criterion},
+        },
+    }
+
+
+def _landmarks(made: Made, marked: pl.Series) -> Columns:
+    drawn_places = {
+        f"{name}_{axis}": made.rng.uniform(0, 2500, len(marked))
+        for name in Landmark
+        for axis in "xy"
+    }
+    return {"sop_uid": marked, **drawn_places}
 
 
 def write_index(made: Made, folder: Path) -> int:
