@@ -85,6 +85,18 @@ class CardFacts:
             return f"{said}, test women only measure it. {by}"
         return f"{said}, test women only measure it."
 
+    @property
+    def updated(self) -> str:
+        """What was fitted to other exams after training."""
+        fitted = (self.run or {}).get("renormalised")
+        if not fitted:
+            return "None: scores are measured as they were given."
+        parts = "Batch normalisation, thresholds" if fitted["share"] else "Thresholds"
+        return (
+            f"{parts} and scale were fitted to {fitted['exams']} unlabelled exams of "
+            f"{maker_name(fitted['maker'])} before; nothing was changed by what is measured here."
+        )
+
 
 def sample_facts(rows: pl.DataFrame) -> SampleFacts:
     """Count exams.

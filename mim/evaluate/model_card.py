@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from mim.evaluate.card_facts import UNKNOWN, CardFacts, SampleFacts
 from mim.image.settings import Harmonise
-from mim.vocab import maker_name
 
 NOT_STATED = "not stated here: fill in"
 
@@ -306,15 +305,7 @@ def _performance(_facts: CardFacts) -> str:
 
 
 def _updated(facts: CardFacts) -> str:
-    fitted = (facts.run or {}).get("renormalised")
-    if not fitted:
-        return "None: scores are measured as they were given."
-    parts = "Batch normalisation, thresholds" if fitted["share"] else "Thresholds"
-    maker = maker_name(fitted["maker"])
-    return (
-        f"{parts} and scale were fitted to {fitted['exams']} unlabelled exams of {maker} "
-        "before; nothing was changed by what is measured here."
-    )
+    return facts.updated
 
 
 def _limitations(facts: CardFacts) -> str | None:
