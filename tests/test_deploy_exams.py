@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from pydicom.uid import generate_uid
 
 from mim.cohort.build import write_cohort
 from mim.cohort.settings import CohortSettings, PriorSettings, StandInSettings
+from mim.deploy import predict as predict_module
+from mim.deploy.bundle import load_bundle
 from mim.deploy.exams import Assembler, Exam, find_exams
 from mim.deploy.predict import predict
 from mim.dicom.rows import scan
@@ -231,6 +234,30 @@ def test_a_repeat_is_scored_with_the_first(bundle, programme, tmp_path):
     assert (again["study_uid"], again["reason"]) == (uid, Reason.REPEATED_EXAM)
     assert again["exam_score"] is None
     assert first["study_uid"] in again["detail"]
+
+
+def test_exams_of_another_maker_than_the_bundle_was_fitted_to_are_scored_and_said(
+    bundle, programme, tmp_path, monkeypatch, capsys
+):
+    own = load_bundle(bundle)
+    fitted = replace(own, about=own.about | {"renormalised": {"maker": "ge"}})
+    plain = predict(bundle, programme / "dicom", tmp_path / "plain", None)
+    monkeypatch.setattr(predict_module, "load_bundle", lambda folder: fitted)
+    problems = predict(bundle, programme / "dicom", tmp_path / "fitted", None)
+    before, after = (
+        read_table(tmp_path / name / "predictions.parquet", PREDICTIONS).to_pylist()
+        for name in ("plain", "fitted")
+    )
+    said = "the bundle was fitted to exams of GE, and this is none"
+    foreign = 0
+    for was, row in zip(before, after, strict=True):
+        is_foreign = row["reason"] is None and row["maker"] != "ge"
+        foreign += is_foreign
+        assert (said in (row["detail"] or "")) == is_foreign
+        assert was | {"detail": None} == row | {"detail": None}
+    assert 0 < foreign < len(after)
+    assert problems == plain + foreign
+    assert f"; {foreign} scored that are not of the maker" in capsys.readouterr().out
 
 
 def test_a_prior_without_an_image_that_can_be_used_takes_no_place(programme, tmp_path):

@@ -196,7 +196,7 @@ def predict(command: PredictCommand) -> int:
     problems = predict_folder(
         Path(command.bundle), Path(command.source), Path(command.out), overrides
     )
-    return code(problems, "exams could not be scored", command.out)
+    return code(problems, "exams or files have a problem", command.out)
 
 
 def monitor(command: MonitorCommand) -> int:

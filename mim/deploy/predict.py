@@ -16,7 +16,7 @@ from tqdm import tqdm
 from mim.deploy.bundle import Bundle, Outputs, load_bundle
 from mim.deploy.exams import Assembled, Assembler, Exam, find_exams
 from mim.deploy.quality import image_rows, mark_landmarks
-from mim.deploy.scored import Row, exam_row, repeat_rows
+from mim.deploy.scored import Row, exam_row, not_fitted_to, repeat_rows
 from mim.dicom.rows import PROBLEMS, scan
 from mim.image.contact import contact_sheet, exam_tiles
 from mim.schemas.folders import require_own
@@ -40,7 +40,8 @@ def predict(bundle: Path, source: Path, out: Path, overrides: Path | None) -> in
     Older exams of a woman in the folder serve as priors, and are scored themselves. Studies that
     repeat one of the same examination are scored with it. A scored exam counts where one of its
     images could not be used, and a file of no exam where somebody should look into it
-    (``mim.dicom.rows.PROBLEMS``), or where only its study is not known.
+    (``mim.dicom.rows.PROBLEMS``), or where only its study is not known. Where the bundle was fitted to
+    one maker's exams (``mim renormalise``), a scored exam of another counts too.
 
     Raises:
         InputError: the bundle does not prove itself, or the folder holds no file.
@@ -54,12 +55,13 @@ def predict(bundle: Path, source: Path, out: Path, overrides: Path | None) -> in
     )
     rows: list[Row] = []
     images: list[Row] = []
-    damaged = 0
+    damaged = foreign = 0
     shown: set[str] = set()
     for place, exam in enumerate(tqdm(found, desc="predict", unit="exam"), 1):
         assembled = assembler.assemble(exam)
         outputs = None if assembled.inputs is None else loaded.score(assembled.inputs)
         damaged += outputs is not None and _lost_an_image(exam, assembled)
+        foreign += outputs is not None and not_fitted_to(loaded, exam) is not None
         rows += [exam_row(loaded, exam, assembled, outputs), *repeat_rows(exam)]
         if outputs is not None and Task.QUALITY in loaded.tasks:
             images += image_rows(exam, assembled, outputs, loaded.recipe)
@@ -81,8 +83,13 @@ def predict(bundle: Path, source: Path, out: Path, overrides: Path | None) -> in
         f"{len(found)} exams, {len(found) - unscored} scored; {len(rows) - len(found)} studies "
         f"that repeat another; {damaged} scored without an image that could not be used; "
         f"{len(of_no_exam)} files of no exam"
+        + (
+            f"; {foreign} scored that are not of the maker the bundle was fitted to"
+            if foreign
+            else ""
+        )
     )
-    return lost + unscored + damaged or int(not found)
+    return lost + unscored + damaged + foreign or int(not found)
 
 
 def _lost_an_image(exam: Exam, assembled: Assembled) -> bool:

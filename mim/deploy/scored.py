@@ -8,7 +8,7 @@ from mim.deploy.bundle import Bundle, Outputs
 from mim.deploy.exams import Assembled, Exam
 from mim.image.looks import mean_looks
 from mim.schemas.score_scale import ScoreScale
-from mim.vocab import BREASTS, Density, Reason, Task
+from mim.vocab import BREASTS, Density, Reason, Task, maker_name
 
 Row = dict[str, object]
 Seen = tuple[bool, bool]
@@ -20,7 +20,9 @@ def exam_row(bundle: Bundle, exam: Exam, assembled: Assembled, outputs: Outputs 
 
     ``outputs`` are of this exam alone; None where it has no image, which the row gives a reason for.
     """
-    detail = "; ".join(f"{path}: {why} ({reason})" for path, reason, why in assembled.left_out)
+    details = [f"{path}: {why} ({reason})" for path, reason, why in assembled.left_out]
+    if outputs is not None:
+        details += filter(None, [not_fitted_to(bundle, exam)])
     row: Row = {
         "study_uid": exam.study_uid,
         "exam_date": exam.day,
@@ -29,7 +31,7 @@ def exam_row(bundle: Bundle, exam: Exam, assembled: Assembled, outputs: Outputs 
         **_input_measures(exam, assembled),
         "images": assembled.images,
         "priors": assembled.priors,
-        "detail": detail or None,
+        "detail": "; ".join(details) or None,
     }
     if outputs is None:
         reasons = {reason for _, reason, _ in assembled.left_out}
@@ -41,6 +43,14 @@ def exam_row(bundle: Bundle, exam: Exam, assembled: Assembled, outputs: Outputs 
     if bundle.scale is not None and row.get("exam_score") is not None:
         row |= _on_scale(bundle.scale, exam, outputs)
     return row
+
+
+def not_fitted_to(bundle: Bundle, exam: Exam) -> str | None:
+    """That an exam is not of the one maker to whose exams the bundle was fitted, if it is not."""
+    fitted = bundle.about["renormalised"]
+    if fitted is None or fitted["maker"] == exam.maker:
+        return None
+    return f"the bundle was fitted to exams of {maker_name(fitted['maker'])}, and this is none"
 
 
 def _input_measures(exam: Exam, assembled: Assembled) -> Row:

@@ -137,11 +137,11 @@ def exam_features(
         split: which exams.
         makers: which makers.
     """
-    device = next(model.parameters()).device
+    device = next(model.eval().parameters()).device
     features, rows = [], []
     for batch in exams.loader(exams.dataset(split)):
         inputs = (part.to(device) for part in (batch.images, batch.present, batch.months))
-        said = model.eval()(*inputs).features.cpu().double()
+        said = model(*inputs).features.cpu().double()
         breasts = has_view(batch.present[:, 0]).sum(dim=1, keepdim=True).clamp(min=1)
         features.append((said.sum(dim=1) / breasts).numpy())
         rows.append(batch.exam.numpy())
