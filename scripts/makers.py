@@ -3,7 +3,7 @@
     .venv/bin/python scripts/makers.py out=FOLDER
 
 Everything goes through the commands that users have. A part that is done already is not done again,
-so a run that was stopped goes on. On two cores it takes five to six hours.
+so a run that was stopped goes on. On two cores it takes four to five hours.
 """
 
 import os

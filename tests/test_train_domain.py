@@ -3,8 +3,10 @@
 import csv
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -22,7 +24,7 @@ from mim.model.settings import (
 )
 from mim.train.checkpoints import Checkpoints
 from mim.train.optimizer import OF_ADVERSARY, make_optimizer
-from mim.train.run import fit, load_task
+from mim.train.run import fit, load_task, without_another_maker
 from mim.train.settings import Accelerator, TrainSettings, WandbMode
 from mim.train.start import read_weights
 from mim.train.task import ExamTask
@@ -217,3 +219,12 @@ def test_an_encoder_without_stages_takes_no_folder(cohort, cache, tmp_path):
     with pytest.raises(InputError, match=r"model\.encoder\.name: 'test_vit'"):
         fit(cohort, cache, tmp_path / "run", DATA, TASKS, settings, training())
     assert not (tmp_path / "run").exists()
+
+
+def test_methods_that_compare_makers_are_remarked_on_where_there_is_one():
+    one, two = np.zeros(4, np.int64), np.arange(4) % 2
+    data = replace(DATA, balance_makers=True)
+    [said] = without_another_maker(one, data, model(), training())
+    assert said.endswith("for model.domain.method, train.group_dro, data.balance_makers")
+    assert without_another_maker(two, data, model(), training()) == []
+    assert without_another_maker(one, DATA, model(Domain.none), training(group_dro=0.0)) == []

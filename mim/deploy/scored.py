@@ -47,7 +47,7 @@ def exam_row(bundle: Bundle, exam: Exam, assembled: Assembled, outputs: Outputs 
 
 def not_fitted_to(bundle: Bundle, exam: Exam) -> str | None:
     """That an exam is not of the one maker to whose exams the bundle was fitted, if it is not."""
-    fitted = bundle.about["renormalised"]
+    fitted = bundle.about.get("renormalised")
     if fitted is None or fitted["maker"] == exam.maker:
         return None
     return f"the bundle was fitted to exams of {maker_name(fitted['maker'])}, and this is none"

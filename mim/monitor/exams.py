@@ -90,7 +90,8 @@ def read_bundle(folder: Path) -> Bundle:
     if about["reference"] is None:
         raise InputError(
             f"{folder}: holds no reference to compare with, for it has cancer scores of too few "
-            "validation exams; train on a cohort with 50 of them or more, and export again"
+            "validation exams, or exams it was fitted to; train on a cohort with 50 of them or more, "
+            "or fit to more, and export again"
         )
     reference = MonitorReference.from_json(about["reference"])
     return Bundle(about["checksum"], about["note"], reference)

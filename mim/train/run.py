@@ -15,17 +15,19 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from numpy.typing import NDArray
 
 from mim.data.datamodule import ExamData
 from mim.data.settings import DataSettings
 from mim.errors import InputError
 from mim.image.greys import GreyStandard
 from mim.model.exam import ExamScorer
-from mim.model.settings import EncoderSettings, ModelSettings, Norm, TaskSettings
+from mim.model.settings import Domain, EncoderSettings, ModelSettings, Norm, TaskSettings
 from mim.schemas.cohort import ATTRITION
 from mim.schemas.folders import held
 from mim.schemas.saved_settings import read_settings
@@ -89,6 +91,7 @@ def fit(
         women, images = learnt_on["women"], learnt_on["images"]
         report.append(f"grey levels of makers: learnt on {images} images of {women} women")
     report += _untaught(model.encoder, train)
+    report += without_another_maker(exams.everyone.makers[exams.training.rows], data, model, train)
     card = make_card(cohort, exams, data, tasks, model, train, labels, start)
     check_free(out, card)
     last = out / "checkpoints" / LAST
@@ -135,6 +138,21 @@ def _untaught(encoder: EncoderSettings, train: TrainSettings) -> list[str]:
     if encoder.norm is Norm.frozen:
         return [f"model.encoder.norm=frozen without weights normalises nothing; {remedy}"]
     return []
+
+
+def without_another_maker(
+    makers: NDArray[np.int64], data: DataSettings, model: ModelSettings, train: TrainSettings
+) -> list[str]:
+    """A remark on methods that compare makers, where the training exams ``[exam]`` are of one."""
+    methods = {
+        "model.domain.method": model.domain.method is not Domain.none,
+        "train.group_dro": train.group_dro > 0,
+        "data.balance_makers": data.balance_makers,
+    }
+    on = [key for key, is_on in methods.items() if is_on]
+    if not on or len(np.unique(makers)) > 1:
+        return []
+    return [f"the training exams are of one maker: nothing to compare for {', '.join(on)}"]
 
 
 def make_trainer(
