@@ -223,8 +223,8 @@ def test_an_encoder_without_stages_takes_no_folder(cohort, cache, tmp_path):
 
 def test_methods_that_compare_makers_are_remarked_on_where_there_is_one():
     one, two = np.zeros(4, np.int64), np.arange(4) % 2
-    data = replace(DATA, balance_makers=True)
-    [said] = without_another_maker(one, data, model(), training())
+    [said] = without_another_maker(one, DATA, model(), training())
     assert said.endswith("for model.domain.method, train.group_dro, data.balance_makers")
-    assert without_another_maker(two, data, model(), training()) == []
-    assert without_another_maker(one, DATA, model(Domain.none), training(group_dro=0.0)) == []
+    assert without_another_maker(two, DATA, model(), training()) == []
+    off = replace(DATA, balance_makers=False), model(Domain.none), training(group_dro=0.0)
+    assert without_another_maker(one, *off) == []
