@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 from playwright.sync_api import sync_playwright
 
+from mim.cli.makers_runs import OWN_THRESHOLDS
 from mim.evaluate.makers_draws import SPECIFICITY
 from mim.evaluate.makers_goal import FACTOR, MOST_LOST
 from mim.schemas.table import read_json
@@ -17,9 +18,6 @@ REMARKS = "## What to think of it"
 """The chapter that a person writes; it stays when the page is made again."""
 
 ALL = "all"
-OWN_THRESHOLDS = ", own thresholds"
-"""How methods end whose net is that of another, so that areas are the same."""
-
 HEAD = """# Makers never seen
 
 > Made-up programmes show that a mechanism works. No figure here says anything about women.
@@ -79,6 +77,7 @@ class _Found:
             for r in self.table.iter_rows(named=True)
         }
         self.methods = self.table["method"].unique(maintain_order=True).to_list()
+        # Where thresholds alone were fitted, areas are those of the run before.
         self.nets = [method for method in self.methods if not method.endswith(OWN_THRESHOLDS)]
         self.makers = [
             maker

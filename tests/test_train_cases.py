@@ -6,12 +6,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
 from mim.data.datamodule import ExamData
 from mim.data.dataset import ExamDataset
 from mim.data.sampler import Draw
+from mim.data.settings import DataSettings
 from mim.errors import InputError
 from mim.train import cases
 from mim.train.card import RunCard, write_card
@@ -70,6 +72,19 @@ def test_exams_are_read_one_by_one_and_an_absent_view_is_a_dark_field(run, data,
         *there, absent = fields(jpeg)
         assert np.abs(absent.astype(int) - cases.NO_VIEW).mean() < 2
         assert all(view.std() > 5 for view in there)
+
+
+def test_an_exam_that_the_run_has_left_out_has_no_picture_least_of_all_anothers(
+    run, data, monkeypatch
+):
+    kept_out = DataSettings(leave_out_maker="ge", workers=0)
+    monkeypatch.setattr(cases, "data_of", lambda run, card: data_of(run, card, kept_out))
+    table = pl.from_arrow(data.everyone.table.select(["exam", "woman", "maker", "split"]))
+    hers = pl.col("woman").is_in(table.filter(maker="ge")["woman"].implode())
+    train = table.filter(split="train")
+    left_out, learnt = (train.filter(where)["exam"][:2].to_list() for where in (hers, ~hers))
+    assert [*case_pictures(run, [*left_out, *learnt])] == learnt
+    assert (len(left_out), len(learnt)) == (2, 2)
 
 
 def test_a_picture_that_is_hard_to_pack_stays_small():

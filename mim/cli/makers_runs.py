@@ -17,6 +17,9 @@ LEFT_OUT, SEED, METHOD = "data.leave_out_maker", "train.seed", "method"
 NOT_A_METHOD = {LEFT_OUT, SEED, *(f"data.{name}" for name in CHANGES_NOTHING)}
 """Settings in which runs of one method may differ."""
 
+OWN_THRESHOLDS = "own thresholds"
+"""How the method of a run ends whose thresholds alone were fitted: its net is that of the run before."""
+
 PLAIN = "plain"
 """What a method is called that sets nothing."""
 
@@ -181,7 +184,7 @@ def _run(folder: Path, card: RunCard, label: str) -> SweepRun:
         return SweepRun(folder, card, label, None, left_out, seed)
     share = card.renormalised["share"]
     part = "" if share == 1 else f" by {share:g}"
-    how = f"renormalised{part}" if share else "own thresholds"
+    how = f"renormalised{part}" if share else OWN_THRESHOLDS
     return SweepRun(folder, card, f"{label}, {how}", label, left_out, seed)
 
 

@@ -137,7 +137,8 @@ def exam_features(
         split: which exams.
         makers: which makers.
     """
-    device = next(model.eval().parameters()).device
+    model.eval()
+    device = next(model.parameters()).device
     features, rows = [], []
     for batch in exams.loader(exams.dataset(split)):
         inputs = (part.to(device) for part in (batch.images, batch.present, batch.months))

@@ -121,8 +121,9 @@ def renormalise(
         "cache": str(other.cache.resolve()) if other else card.cache,
     }
     encoder = task.model.to(scoring_device(card)).encoder
-    images = tqdm(_images(exams.dataset, card), desc=f"fit to {maker}", unit="batch")
-    fit_statistics(encoder, images, settings.share)
+    if settings.share:
+        images = tqdm(_images(exams.dataset, card), desc=f"fit to {maker}", unit="batch")
+        fit_statistics(encoder, images, settings.share)
     scores = _scores(task, card, own, exams)
     scored = 0 if scores is None else len(scores["exam"].unique())
     about["scored"] = scored
